@@ -1,0 +1,127 @@
+#include "gguf/index.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/random.h>
+
+static uint64_t secret[2]; /* written once, before any index exists */
+static pthread_once_t secret_once = PTHREAD_ONCE_INIT;
+
+static void draw_secret(void)
+{
+    if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
+        secret[0] = rl_clock_ns(); /* a kernel without getrandom: better than nothing */
+}
+
+static uint64_t rotl(uint64_t x, unsigned b)
+{
+    return x << b | x >> (64 - b);
+}
+
+static void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[1] = rotl(v[1], 13) ^ v[0];
+    v[0] = rotl(v[0], 32);
+    v[2] += v[3];
+    v[3] = rotl(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = rotl(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = rotl(v[1], 17) ^ v[2];
+    v[2] = rotl(v[2], 32);
+}
+
+/* SipHash-1-3 (Aumasson, Bernstein 2012). The order of bytes in a word is the machine's: the value
+ * never leaves the process. */
+static uint64_t sip13(const char *p, size_t n)
+{
+    uint64_t v[4] = { secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du,
+                      secret[0] ^ 0x6c7967656e657261u, secret[1] ^ 0x7465646279746573u };
+    uint64_t last = (uint64_t)n << 56;
+    uint64_t tail = 0;
+
+    for (; n >= 8; p += 8, n -= 8) {
+        uint64_t m;
+
+        memcpy(&m, p, 8);
+        v[3] ^= m;
+        sip_round(v);
+        v[0] ^= m;
+    }
+    if (n)
+        memcpy(&tail, p, n);
+    last |= tail;
+    v[3] ^= last;
+    sip_round(v);
+    v[0] ^= last;
+    v[2] ^= 0xff;
+    sip_round(v);
+    sip_round(v);
+    sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+realm_status rl_gguf_index_init(rl_gguf_index *ix, const rl_text *texts, size_t stride, uint32_t n)
+{
+    uint32_t cap = 8;
+
+    RL_ASSERT(n <= (uint32_t)1 << 30);
+    (void)pthread_once(&secret_once, draw_secret);
+    while (cap < 2 * n)
+        cap *= 2;
+    *ix = (rl_gguf_index){ .texts = (const char *)texts, .stride = stride, .mask = cap - 1 };
+    ix->slots = rl_alloc_array(cap, sizeof *ix->slots);
+    return ix->slots ? REALM_OK : REALM_ENOMEM;
+}
+
+void rl_gguf_index_deinit(rl_gguf_index *ix)
+{
+    rl_free(ix->slots);
+    *ix = (rl_gguf_index){ 0 };
+}
+
+/* The slot that holds the text, or the empty one where it would go. */
+static uint64_t *seek(const rl_gguf_index *ix, uint64_t hash, const char *p, size_t n)
+{
+    uint32_t tag = (uint32_t)(hash >> 32);
+
+    for (uint32_t s = (uint32_t)hash & ix->mask;; s = (s + 1) & ix->mask) {
+        uint64_t slot = ix->slots[s];
+        const rl_text *t;
+
+        if (!slot)
+            return &ix->slots[s];
+        if ((uint32_t)(slot >> 32) != tag)
+            continue;
+        t = (const rl_text *)(const void *)(ix->texts + ix->stride * (size_t)((uint32_t)slot - 1));
+        if (t->n == n && memcmp(t->p, p, n) == 0)
+            return &ix->slots[s];
+    }
+}
+
+uint32_t rl_gguf_index_add(rl_gguf_index *ix, uint32_t i)
+{
+    const rl_text *t = (const rl_text *)(const void *)(ix->texts + ix->stride * (size_t)i);
+    uint64_t hash = sip13(t->p, t->n);
+    uint64_t *slot = seek(ix, hash, t->p, t->n);
+
+    if (*slot)
+        return (uint32_t)*slot - 1;
+    *slot = (hash >> 32) << 32 | (i + 1);
+    return i;
+}
+
+uint32_t rl_gguf_index_find(const rl_gguf_index *ix, const char *p, size_t n)
+{
+    uint64_t slot;
+
+    if (!ix->slots)
+        return RL_INDEX_NONE;
+    slot = *seek(ix, sip13(p, n), p, n);
+    return slot ? (uint32_t)slot - 1 : RL_INDEX_NONE;
+}
