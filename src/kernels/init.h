@@ -11,6 +11,8 @@ void rl_kernels_init_ref_matmul(rl_kernels *kn);
 void rl_kernels_init_avx2_matmul(rl_kernels *kn);
 void rl_kernels_init_avx512_matmul(rl_kernels *kn);
 
+void rl_quantize_row_ref(rl_acts *a, uint32_t row, const float *x);
+
 /* every other slot */
 void rl_kernels_init_ref_vec(rl_kernels *kn);
 void rl_kernels_init_avx2_vec(rl_kernels *kn);

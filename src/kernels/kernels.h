@@ -31,22 +31,47 @@ const char *rl_cpu_name(void);             /* "AMD EPYC 9R14", for reports */
 
 /* ---- activations ----------------------------------------------------------------------------- */
 
+/* 32 columns of a row: q = round to nearest even(x * (1 / s)), s = max|x| / 127; q never is -128.
+ * s below FLT_MIN: all q and s are 0. A value that is not finite: all q 0 and s NaN, which every
+ * output of the row then shows. */
+typedef struct rl_act32 {
+    int8_t  q[32];
+    float   s;
+    int32_t bias; /* -128 * sum of q, for kernels with weights made unsigned */
+} rl_act32;
+
+/* The same per 256 columns. */
+typedef struct rl_act256 {
+    int8_t  q[256];
+    int32_t bias16[16]; /* -32 * sum of q over 16 */
+    int16_t sum32[8];   /* sums of q over 32 */
+    float   s;
+} rl_act256;
+
 /* m rows of k activations in the forms their matmuls take. Only the forms in `forms` are filled.
- * q32: q = round-to-nearest-even(x / s), s = max|x| / 127 per 32 columns (s 0 -> all q 0).
- * q256: the same per 256. q never is -128. Sums let kernels with unsigned weights correct. */
+ * Rows of records lie *_stride bytes apart. */
 typedef struct rl_acts {
     uint32_t m, k;
-    uint32_t forms;  /* bit (1 << rl_act_form) */
-    float   *f32;    /* [m][k] */
-    int8_t  *q32;    /* [m][k] */
-    float   *s32;    /* [m][k / 32] */
-    int32_t *sum32;  /* [m][k / 32]: sum of q32 over the 32 */
-    int8_t  *q256;   /* [m][k] */
-    float   *s256;   /* [m][k / 256] */
-    int16_t *sum16;  /* [m][k / 16]: sums of q256 over 16 */
+    uint32_t forms; /* bit (1 << rl_act_form) */
+    float   *f32;   /* [m][k] */
+    uint8_t *q32;   /* [m] rows of rl_act32 [k / 32] */
+    size_t   q32_stride;
+    uint8_t *q256; /* [m] rows of rl_act256 [k / 256] */
+    size_t   q256_stride;
 } rl_acts;
 
-/* Bytes that m rows x k columns in `forms` take, and the carving of `memory` (64-byte aligned). */
+static inline rl_act32 *rl_acts_q32(const rl_acts *a, uint32_t row)
+{
+    return (rl_act32 *)(void *)(a->q32 + row * a->q32_stride);
+}
+
+static inline rl_act256 *rl_acts_q256(const rl_acts *a, uint32_t row)
+{
+    return (rl_act256 *)(void *)(a->q256 + row * a->q256_stride);
+}
+
+/* Bytes that m rows x k columns in `forms` take, and the carving of `memory` (64-byte aligned). k is
+ * a multiple of 32 with RL_ACT_Q8_32 and of 256 with RL_ACT_Q8_256. */
 size_t rl_acts_bytes(uint32_t m, uint32_t k, uint32_t forms);
 void   rl_acts_init(rl_acts *a, void *memory, uint32_t m, uint32_t k, uint32_t forms);
 

@@ -1,0 +1,69 @@
+/* The matmul entry points: panels of a matrix through the kernel of its type. */
+#include "kernels/kernels.h"
+
+#include "base/assert.h"
+
+#include <stdatomic.h>
+
+static _Atomic uint64_t served[RL_TYPE_COUNT][RL_LEVELS];
+
+static void check_ranges(const rl_weight *w, const rl_acts *a, uint32_t row1, uint32_t panel1)
+{
+    RL_ASSERT(a->k == w->k && row1 <= a->m && panel1 <= rl_weight_panels(w->n));
+}
+
+void rl_matmul(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, uint32_t row0,
+               uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo,
+               void *scratch)
+{
+    rl_matmul_fn fn = kn->matmul[w->type];
+
+    check_ranges(w, a, row1, panel1);
+    RL_ASSERT(fn && a->forms >> rl_type_get(w->type)->act & 1);
+    atomic_fetch_add_explicit(&served[w->type][kn->matmul_level[w->type]], 1, memory_order_relaxed);
+    if (row0 >= row1)
+        return;
+    for (uint32_t p = panel0; p < panel1; p++)
+        fn(w->panels + p * w->panel_bytes, w->k, a, row0, row1,
+           out + row0 * ldo + (size_t)p * RL_PANEL_ROWS, ldo, scratch);
+}
+
+uint64_t rl_matmul_served(rl_type type, rl_level level)
+{
+    RL_ASSERT(type < RL_TYPE_COUNT && level < RL_LEVELS);
+    return atomic_load_explicit(&served[type][level], memory_order_relaxed);
+}
+
+/* One panel of any type as an F32 panel, into `panel` [k][16], by way of row [k]. */
+static void unpack_panel(const rl_weight *w, const uint8_t *from, float *row, float *panel)
+{
+    for (uint32_t r = 0; r < RL_PANEL_ROWS; r++) {
+        rl_panel_unpack_row(w->type, w->k, from, r, row);
+        for (size_t c = 0; c < w->k; c++)
+            panel[c * RL_PANEL_ROWS + r] = row[c];
+    }
+}
+
+void rl_matmul_f32(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, uint32_t row0,
+                   uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo,
+                   void *scratch)
+{
+    float *panel = scratch, *row = panel + (size_t)w->k * RL_PANEL_ROWS;
+
+    check_ranges(w, a, row1, panel1);
+    RL_ASSERT(a->forms >> RL_ACT_F32 & 1);
+    if (row0 >= row1)
+        return;
+    for (uint32_t p = panel0; p < panel1; p++) {
+        unpack_panel(w, w->panels + p * w->panel_bytes, row, panel);
+        kn->matmul[RL_TYPE_F32](panel, w->k, a, row0, row1,
+                                out + row0 * ldo + (size_t)p * RL_PANEL_ROWS, ldo, NULL);
+    }
+}
+
+size_t rl_matmul_scratch_bytes(uint32_t k)
+{
+    /* The reference path needs an F32 panel and a row, which is more than a panel of bytes with the
+     * scales of its blocks. */
+    return ((size_t)k * (RL_PANEL_ROWS + 1) * sizeof(float) + 63) / 64 * 64;
+}
