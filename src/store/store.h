@@ -14,18 +14,18 @@ typedef struct rl_store rl_store;
 /* home NULL: $REALM_HOME, else $XDG_DATA_HOME/realm, else ~/.local/share/realm. Creates it (0700),
  * migrates the schema in one transaction after a backup copy. */
 realm_status rl_store_open(rl_store **out, const char *home, realm_error *err) REALM_MUST_USE;
-void         rl_store_close(rl_store *s); /* NULL is fine */
-const char  *rl_store_home(const rl_store *s);
+void rl_store_close(rl_store *s); /* NULL is fine */
+const char *rl_store_home(const rl_store *s);
 
 #define RL_NAME_MAX 128
 
 typedef struct rl_store_model {
-    char     name[RL_NAME_MAX + 1];
-    char     sha256[RL_SHA256_HEX];
-    char     arch[32];
-    char     source[1024];  /* path or address it came from, for people */
+    char name[RL_NAME_MAX + 1];
+    char sha256[RL_SHA256_HEX];
+    char arch[32];
+    char source[1024]; /* path or address it came from, for people */
     uint64_t source_bytes, packed_bytes, n_params;
-    int64_t  created_s;
+    int64_t created_s;
 } rl_store_model;
 
 /* [a-z0-9][a-z0-9._:/-]{0,127} without "..". -> OK | EINVAL with the rule in err */
@@ -37,8 +37,8 @@ realm_status rl_store_model_get(rl_store *s, const char *name, rl_store_model *o
                                 realm_error *err) REALM_MUST_USE; /* ENOTFOUND */
 realm_status rl_store_model_delete(rl_store *s, const char *name, realm_error *err) REALM_MUST_USE;
 /* All models by name; *list is rl_alloc'ed, the caller rl_frees it. */
-realm_status rl_store_model_list(rl_store *s, rl_store_model **list, size_t *n, realm_error *err)
-    REALM_MUST_USE;
+realm_status rl_store_model_list(rl_store *s, rl_store_model **list, size_t *n,
+                                 realm_error *err) REALM_MUST_USE;
 
 /* Path of the packed file of a digest: <home>/models/<sha256>.<layout>.realm. out [4096] */
 void rl_store_packed_path(const rl_store *s, const char *sha256, uint32_t layout, char *out,

@@ -1,0 +1,53 @@
+/* What the files of the store share: the connection, its prepared statements, SQLite's errors as
+ * rows of the error table. Not for other rooms. */
+#ifndef RL_STORE_INTERNAL_H
+#define RL_STORE_INTERNAL_H
+
+#include "store/store.h"
+
+#include <sqlite3.h>
+
+/* X(name, SQL): every statement, prepared at its first use and kept. */
+#define RL_STORE_SQL(X)                                                                            \
+    X(MODEL_INSERT, "INSERT INTO models (name, sha256, arch, source, source_bytes, packed_bytes,"  \
+                    " n_params, created_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")               \
+    X(MODEL_REPLACE,                                                                               \
+      "INSERT OR REPLACE INTO models (name, sha256, arch, source, source_bytes,"                   \
+      " packed_bytes, n_params, created_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")               \
+    X(MODEL_GET, "SELECT name, sha256, arch, source, source_bytes, packed_bytes, n_params,"        \
+                 " created_s FROM models WHERE name = ?1")                                         \
+    X(MODEL_LIST, "SELECT name, sha256, arch, source, source_bytes, packed_bytes, n_params,"       \
+                  " created_s FROM models ORDER BY name")                                          \
+    X(MODEL_DELETE, "DELETE FROM models WHERE name = ?1")                                          \
+    X(DIGEST_GET, "SELECT sha256 FROM digests WHERE dev = ?1 AND ino = ?2 AND size = ?3"           \
+                  " AND mtime_ns = ?4 AND ctime_ns = ?5")                                          \
+    X(DIGEST_PUT, "INSERT OR REPLACE INTO digests (dev, ino, size, mtime_ns, ctime_ns, sha256,"    \
+                  " seen_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                  \
+    X(DIGEST_TRIM, "DELETE FROM digests WHERE rowid NOT IN"                                        \
+                   " (SELECT rowid FROM digests ORDER BY seen_s DESC LIMIT 4096)")
+
+typedef enum rl_store_sql {
+#define RL_STORE_SQL_ENUM(name, sql) RL_SQL_##name,
+    RL_STORE_SQL(RL_STORE_SQL_ENUM)
+#undef RL_STORE_SQL_ENUM
+        RL_SQL_COUNT
+} rl_store_sql;
+
+struct rl_store {
+    sqlite3 *db;                       /* owned */
+    char *home;                        /* owned; no slash at its end */
+    char *path;                        /* owned; <home>/realm.db */
+    sqlite3_stmt *stmts[RL_SQL_COUNT]; /* owned; NULL until used */
+};
+
+/* SQLite's answer `rc` as a status with a sentence about the database `path`. */
+realm_status rl_store_fail(realm_error *err, sqlite3 *db, int rc, const char *path);
+
+/* The statement, reset and without bindings. NULL with err set. */
+sqlite3_stmt *rl_store_stmt(rl_store *s, rl_store_sql which, realm_status *st, realm_error *err);
+
+/* Steps a statement that gives no rows and resets it. SQLite's answer: SQLITE_DONE when it worked.
+ */
+int rl_store_step_done(sqlite3_stmt *stmt);
+
+#endif

@@ -1,0 +1,196 @@
+/* Rows of models: names and what they stand for. Names come from people and from guests, so they
+ * are checked on every way in; everything else of a row is ours. */
+#include "base/alloc.h"
+#include "store/internal.h"
+
+#include <string.h>
+
+static bool name_char(char c, bool first)
+{
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+        return true;
+    return !first && c && strchr("._:/-", c) != NULL;
+}
+
+realm_status rl_store_check_name(const char *name, size_t n, realm_error *err)
+{
+    const char *rule =
+        "a model name is 1 to 128 of a-z 0-9 . _ : / -, begins with a letter or digit "
+        "and has no \"..\"";
+
+    if (n == 0 || n > RL_NAME_MAX)
+        return realm_fail(err, REALM_EINVAL, "%s", rule);
+    for (size_t i = 0; i < n; i++) {
+        if (!name_char(name[i], i == 0) || (name[i] == '.' && i && name[i - 1] == '.'))
+            return realm_fail(err, REALM_EINVAL, "%s", rule);
+    }
+    return REALM_OK;
+}
+
+static int bind_model(sqlite3_stmt *q, const rl_store_model *m)
+{
+    int rc = sqlite3_bind_text(q, 1, m->name, -1, SQLITE_STATIC);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(q, 2, m->sha256, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(q, 3, m->arch, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(q, 4, m->source, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(q, 5, (sqlite3_int64)m->source_bytes);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(q, 6, (sqlite3_int64)m->packed_bytes);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(q, 7, (sqlite3_int64)m->n_params);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(q, 8, m->created_s);
+    return rc;
+}
+
+realm_status rl_store_model_put(rl_store *s, const rl_store_model *m, bool replace,
+                                realm_error *err)
+{
+    rl_store_sql which = replace ? RL_SQL_MODEL_REPLACE : RL_SQL_MODEL_INSERT;
+    realm_status st = rl_store_check_name(m->name, strnlen(m->name, sizeof m->name), err);
+    sqlite3_stmt *q;
+    int rc;
+
+    if (st != REALM_OK)
+        return st;
+    q = rl_store_stmt(s, which, &st, err);
+    if (!q)
+        return st;
+    rc = bind_model(q, m);
+    if (rc == SQLITE_OK)
+        rc = rl_store_step_done(q);
+    if (rc == SQLITE_DONE)
+        return REALM_OK;
+    if ((rc & 0xff) == SQLITE_CONSTRAINT &&
+        sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
+        return realm_fail(err, REALM_ECONFLICT,
+                          "the name %s is taken; choose another, or remove it first", m->name);
+    return rl_store_fail(err, s->db, rc, s->path);
+}
+
+static void copy_text(char *out, size_t cap, sqlite3_stmt *q, int col)
+{
+    const unsigned char *p = sqlite3_column_text(q, col);
+    size_t n = p ? strlen((const char *)p) : 0;
+
+    if (n >= cap)
+        n = cap - 1;
+    if (p)
+        memcpy(out, p, n);
+    out[n] = 0;
+}
+
+static void read_model(sqlite3_stmt *q, rl_store_model *m)
+{
+    copy_text(m->name, sizeof m->name, q, 0);
+    copy_text(m->sha256, sizeof m->sha256, q, 1);
+    copy_text(m->arch, sizeof m->arch, q, 2);
+    copy_text(m->source, sizeof m->source, q, 3);
+    m->source_bytes = (uint64_t)sqlite3_column_int64(q, 4);
+    m->packed_bytes = (uint64_t)sqlite3_column_int64(q, 5);
+    m->n_params = (uint64_t)sqlite3_column_int64(q, 6);
+    m->created_s = sqlite3_column_int64(q, 7);
+}
+
+static realm_status not_found(realm_error *err, const char *name)
+{
+    return realm_fail(err, REALM_ENOTFOUND, "there is no model named %s", name);
+}
+
+/* The statement with ?1 bound to a checked name; NULL with *st and err set. */
+static sqlite3_stmt *by_name(rl_store *s, rl_store_sql which, const char *name, realm_status *st,
+                             realm_error *err)
+{
+    sqlite3_stmt *q;
+    int rc;
+
+    *st = rl_store_check_name(name, strnlen(name, RL_NAME_MAX + 1), err);
+    if (*st != REALM_OK)
+        return NULL;
+    q = rl_store_stmt(s, which, st, err);
+    if (!q)
+        return NULL;
+    rc = sqlite3_bind_text(q, 1, name, -1, SQLITE_TRANSIENT);
+    if (rc == SQLITE_OK)
+        return q;
+    *st = rl_store_fail(err, s->db, rc, s->path);
+    return NULL;
+}
+
+realm_status rl_store_model_get(rl_store *s, const char *name, rl_store_model *out,
+                                realm_error *err)
+{
+    realm_status st;
+    sqlite3_stmt *q = by_name(s, RL_SQL_MODEL_GET, name, &st, err);
+    int rc;
+
+    if (!q)
+        return st;
+    rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW)
+        read_model(q, out);
+    (void)sqlite3_reset(q);
+    if (rc == SQLITE_DONE)
+        return not_found(err, name);
+    return rc == SQLITE_ROW ? REALM_OK : rl_store_fail(err, s->db, rc, s->path);
+}
+
+realm_status rl_store_model_delete(rl_store *s, const char *name, realm_error *err)
+{
+    realm_status st;
+    sqlite3_stmt *q = by_name(s, RL_SQL_MODEL_DELETE, name, &st, err);
+    int rc;
+
+    if (!q)
+        return st;
+    rc = rl_store_step_done(q);
+    if (rc != SQLITE_DONE)
+        return rl_store_fail(err, s->db, rc, s->path);
+    return sqlite3_changes(s->db) ? REALM_OK : not_found(err, name);
+}
+
+/* Room for one more row; the array doubles. */
+static rl_store_model *grown(rl_store_model *list, size_t n)
+{
+    if (n && (n & (n - 1)))
+        return list;
+    return rl_realloc(list, (n ? 2 * n : 1) * sizeof *list);
+}
+
+realm_status rl_store_model_list(rl_store *s, rl_store_model **list, size_t *n, realm_error *err)
+{
+    realm_status st;
+    sqlite3_stmt *q = rl_store_stmt(s, RL_SQL_MODEL_LIST, &st, err);
+    rl_store_model *rows = NULL, *more;
+    int rc = SQLITE_DONE;
+
+    *list = NULL;
+    *n = 0;
+    if (!q)
+        return st;
+    st = REALM_OK;
+    while (st == REALM_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+        more = grown(rows, *n);
+        if (!more) {
+            st = realm_fail(err, REALM_ENOMEM, "no memory for the list of models");
+            break;
+        }
+        rows = more;
+        read_model(q, &rows[(*n)++]);
+    }
+    (void)sqlite3_reset(q);
+    if (st == REALM_OK && rc != SQLITE_DONE)
+        st = rl_store_fail(err, s->db, rc, s->path);
+    if (st != REALM_OK) {
+        rl_free(rows);
+        *n = 0;
+        return st;
+    }
+    *list = rows;
+    return REALM_OK;
+}
