@@ -37,11 +37,6 @@ WASM_ARGS = {
     "I": ["ptr", "i32"], "F": ["ptr", "i32"], "v": ["ptr", "i32"], "g": ["ptr", "i32"],
     "p": ["ptr"], "o": ["ptr"],
 }
-WASI_ARGS = {
-    "u": ["i32"], "l": ["i64"], "B": ["i32", "i32"], "b": ["i32", "i32"], "r": ["i32", "i32"],
-    "R": ["i32", "i32"], "2": ["i32"], "4": ["i32"], "8": ["i32"], "s": ["i32"], "S": ["i32"],
-    "p": ["i32"],
-}
 # Better words than the letters' own, in order of appearance; what is not listed keeps its default.
 NAMES = {
     "env.realm_host_generate": "model prompt prompt_len out cap",
@@ -102,8 +97,8 @@ def statuses():
     return [dict(name=n, number=int(num), http=int(h), text=t) for n, num, h, t in found]
 
 
-def wasm_type(row, letters, result):
-    args = [t for letter in row["args"] for t in letters[letter]]
+def wasm_type(row, result):
+    args = [t for letter in row["args"] for t in WASM_ARGS[letter]]
     return f"({' '.join(args)}) -> {result or 'none'}"
 
 
@@ -131,16 +126,19 @@ def declaration(row):
         notes.append("May wait.")
     if row["capability"] not in ("none", "infer"):
         notes.append(f"Needs the capability {row['capability']}.")
-    comment = textwrap.wrap(" ".join(n[0].upper() + n[1:] for n in notes), 94)
+    comment = textwrap.wrap(" ".join(n[0].upper() + n[1:] for n in notes), 93)
     head = f"{kind} {c_name(row)}("
-    lines = textwrap.wrap(head + ", ".join(c_params(row)) + ")", 99,
-                          subsequent_indent=" " * len(head))
+    params = ", ".join(p.replace(" ", "\0") for p in c_params(row)) + ")"
+    lines = textwrap.wrap(head + params, 99, subsequent_indent=" " * len(head),
+                          break_long_words=False)
+    lines = [line.replace("\0", " ") for line in lines]
     return "\n".join(["/* " + "\n * ".join(comment) + " */",
                       f"REALM_IMPORT({row['module']}, {row['name']})"] + lines) + ";"
 
 
-def header_blocks(abi, _wasi):
-    status = [f"    REALM_{s['name']} = {s['number']}, /* {s['text']} */" for s in statuses()]
+def header_blocks(abi, _):
+    status = [f"    REALM_{s['name']} = {s['number']},".ljust(30) + f"/* {s['text']} */"
+              for s in statuses()]
     blocks = {"status": "typedef enum realm_status {\n" + "\n".join(status) + "\n} realm_status;"}
     for module in ("env", "realm"):
         blocks[module] = "\n\n".join(
@@ -173,14 +171,14 @@ def docs_blocks(abi, wasi):
     for module in ("env", "realm"):
         blocks[module] = markdown(
             ["function", "type", "capability", "", "input limit", "what it does"],
-            [[f"`{r['name']}`", f"`{wasm_type(r, WASM_ARGS, results[r['result']])}`",
+            [[f"`{r['name']}`", f"`{wasm_type(r, results[r['result']])}`",
               "" if r["capability"] == "none" else r["capability"],
               "parks" if r["mode"] == "PARK" else "", limit_text(r), r["sentence"]]
              for r in abi if r["module"] == module])
     blocks["wasi"] = markdown(
         ["function", "type", "", "what it does"],
         [[f"`{r['name']}`",
-          f"`{wasm_type(r, WASI_ARGS, '' if r['name'] == 'proc_exit' else 'i32')}`",
+          f"`{wasm_type(r, results[r['result']])}`",
           "parks" if r["mode"] == "PARK" else "", r["sentence"]] for r in wasi])
     return blocks
 
@@ -203,7 +201,7 @@ def fill(path, blocks):
 def main():
     abi = rows("src/guest/abi.def", "ABI",
                ["module", "name", "variant", "args", "result", "capability", "mode", "limit"])
-    wasi = rows("src/guest/abi_wasi.def", "WASI", ["name", "args", "mode"])
+    wasi = rows("src/guest/abi_wasi.def", "WASI", ["name", "args", "shape", "result", "mode"])
     stale = []
     for path, blocks in (("sdk/c/realm.h", header_blocks), ("docs/abi.md", docs_blocks)):
         text = fill(path, blocks(abi, wasi))
