@@ -81,23 +81,29 @@ function(realm_test name)
     endif()
 endfunction()
 
+# A guest program: ${CMAKE_BINARY_DIR}/guests/NAME.wasm, target guest_NAME; its path is the target's
+# property REALM_WASM. NOLIBC and MEMORY64 need no C library; the others get wasi-libc.
 find_program(REALM_CLANG NAMES clang clang-14 REQUIRED)
 function(realm_guest name)
     cmake_parse_arguments(A "MEMORY64;NOLIBC" "SOURCE" "FLAGS" ${ARGN})
+    cmake_path(ABSOLUTE_PATH A_SOURCE)
     set(out ${CMAKE_BINARY_DIR}/guests/${name}.wasm)
-    set(flags -O2 -Wall -Wextra -Werror -I${CMAKE_SOURCE_DIR}/sdk/c)
-    if(A_MEMORY64)
-        list(PREPEND flags --target=wasm64 -nostdlib -Wl,--no-entry)
-    elseif(A_NOLIBC)
-        list(PREPEND flags --target=wasm32 -nostdlib -Wl,--no-entry)
+    set(flags -std=c11 -O2 -Wall -Wextra -Werror -I${CMAKE_SOURCE_DIR}/sdk/c -Wl,--strip-all)
+    if(A_MEMORY64 OR A_NOLIBC)
+        set(target wasm32)
+        if(A_MEMORY64)
+            set(target wasm64)
+        endif()
+        # without a C library, copies and fills must become instructions, not calls
+        list(PREPEND flags --target=${target} -nostdlib -fno-builtin -mbulk-memory -Wl,--no-entry)
     else()
         list(PREPEND flags --target=wasm32-wasi --sysroot=/usr)
     endif()
-    file(GLOB sdk CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/sdk/c/*.h)
     add_custom_command(OUTPUT ${out}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/guests
         COMMAND ${REALM_CLANG} ${flags} ${A_FLAGS} -o ${out} ${A_SOURCE}
-        DEPENDS ${A_SOURCE} ${sdk} VERBATIM COMMENT "guest ${name}.wasm")
+        DEPENDS ${A_SOURCE} ${CMAKE_SOURCE_DIR}/sdk/c/realm.h VERBATIM
+        COMMENT "guest ${name}.wasm")
     add_custom_target(guest_${name} ALL DEPENDS ${out})
-    set(REALM_GUEST_${name} ${out} PARENT_SCOPE)
+    set_target_properties(guest_${name} PROPERTIES REALM_WASM ${out})
 endfunction()

@@ -282,13 +282,13 @@ static inline int32_t realm_note(const char *text)
     return realm_log(1, text, realm_length(text));
 }
 
-/* Fresh zeroed memory from the end of the program's memory, never given back: for programs without a
- * C library. -> NULL when the run's memory limit is reached */
+/* Fresh zeroed memory from the end of the program's memory, never given back: for programs without
+ * a C library. -> NULL when the run's memory limit is reached */
 static inline void *realm_pages(size_t bytes)
 {
 #ifdef __wasm__
     const size_t page = 65536;
-    size_t       before = __builtin_wasm_memory_grow(0, bytes / page + 1);
+    size_t before = __builtin_wasm_memory_grow(0, bytes / page + 1);
 
     return before == (size_t)-1 ? NULL : (void *)(before * page);
 #else
