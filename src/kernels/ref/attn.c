@@ -1,22 +1,6 @@
-/* Attention over paged KV in plain C: the specification (kernels.h), one query row at a time. Also
- * the sizes, which every level shares. */
+/* Attention over paged KV in plain C: the specification (kernels.h), one query row at a time. */
 #include "kernels/attn.h"
 #include "kernels/ref/exp.h"
-
-#define MAX_DIM 256u
-
-size_t rl_kv_slab_bytes(rl_kv_type type, uint32_t head_dim)
-{
-    return (size_t)RL_KV_BLOCK * head_dim * (type == RL_KV_BF16 ? 2u : 4u);
-}
-
-/* Per row of a tile: its query, its result so far, the scores of a segment, and 64 bytes of state.
- */
-size_t rl_attn_scratch_bytes(uint32_t head_dim, uint32_t group)
-{
-    (void)group; /* a tile is a fixed number of rows whatever the group */
-    return (size_t)RL_ATTN_ROWS * (((size_t)2 * head_dim + RL_KV_SEGMENT) * sizeof(float) + 64);
-}
 
 /* Where dimension d of token `slot` is, in elements. */
 static size_t k_index(uint32_t slot, uint32_t d)
@@ -112,7 +96,7 @@ static void attend_segment(const rl_attn *a, const float *q, uint32_t begin, uin
 
 static void attend_row(const rl_attn *a, const float *q, uint32_t pos, float *out)
 {
-    float o[MAX_DIM], o2[MAX_DIM];
+    float o[RL_ATTN_MAX_DIM], o2[RL_ATTN_MAX_DIM];
     float m = 0, s = 0, m2, s2;
     uint32_t first = a->window && pos >= a->window ? pos - a->window + 1 : 0;
 
