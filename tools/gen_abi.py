@@ -88,6 +88,8 @@ def rows(path, macro, columns):
         if len(fields) != len(columns):
             sys.exit(f"{path}:{number}: {len(fields)} columns before the sentence, not {len(columns)}")
         out.append(dict(zip(columns, fields), sentence=sentence))
+    if not out:
+        sys.exit(f"{path}: no rows found")
     return out
 
 
