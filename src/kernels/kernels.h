@@ -109,7 +109,8 @@ size_t rl_kv_slab_bytes(rl_kv_type type, uint32_t head_dim);
  *   score_j = scale * sum over d of q[d] * k_j[d], fma from 0 in rising d, then one multiply
  * Per absolute segment of 256 keys that has a visible one, in rising order: m = max of its visible
  * scores, e_j = exp(score_j - m), s = sum of e_j in 16 lanes (key j -> lane j % 16) folded as in 3,
- * o[d] = sum over j of e_j * v_j[d], fma from 0 in rising j. Segments are merged left to right:
+ * o[d] = sum over j of e_j * v_j[d], fma from 0 in rising j, then + 0 (so that a zero is +0 and a
+ * hidden key's 0 * v cannot show in its sign). Segments are merged left to right:
  *   M = max(m1, m2), a = exp(m1 - M), b = exp(m2 - M), s = fma(s1, a, s2 * b),
  *   o[d] = fma(o1[d], a, o2[d] * b), even when there is only one (M, s, o start as the first one).
  * out = o[d] * (1 / s). Keys that are not visible contribute nothing and are never multiplied by
