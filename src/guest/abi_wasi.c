@@ -2,6 +2,8 @@
  * A bad pointer is EFAULT before anything else is looked at, so that nothing can be written. */
 #include "guest/wasi.h"
 
+#include "guest/abi.h"
+
 /* A ciovec or iovec array: the array itself and every part. */
 static int64_t check_iovs(const rl_call *c, uint64_t at, uint64_t count)
 {
@@ -60,12 +62,10 @@ static int64_t check_shape(const rl_call *c, const char *shape)
 }
 
 #define WASI(name, args, shape, result, mode, sentence)                                            \
-    int64_t rl_abi_wasi_##name(rl_call *c);                                                        \
-    int64_t rl_abi_wasi_##name(rl_call *c)                                                         \
+    int64_t rl_abi_wasi_snapshot_preview1_##name(rl_call *c)                                       \
     {                                                                                              \
         int64_t e = check_shape(c, shape);                                                         \
                                                                                                    \
         return e == RL_WASI_OK ? rl_wasi_##name(c) : e;                                            \
     }
 #include "guest/abi_wasi.def"
-#undef WASI

@@ -78,6 +78,5 @@ uint64_t rl_wasi_monotonic_ns(const rl_call *c);
 /* The functions behind the rows, called by abi_wasi.c once the row's shape is checked. */
 #define WASI(name, args, shape, result, mode, sentence) int64_t rl_wasi_##name(rl_call *c);
 #include "guest/abi_wasi.def"
-#undef WASI
 
 #endif
