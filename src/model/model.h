@@ -1,8 +1,8 @@
 /* Model: packed weights and the forward pass of every architecture.
  *
  * Files: pack.c (GGUF -> packed file), weights.c (mapped packed file -> rl_model), traits.c (the
- * table of architectures), forward.c (one path over the traits), rope.c, and one file per family for
- * what differs (arch_llama.c arch_qwen.c arch_gemma.c: reading of hyperparameters).
+ * table of architectures), forward.c (one path over the traits), rope.c, and one file per family
+ * for what differs (arch_llama.c arch_qwen.c arch_gemma.c: reading of hyperparameters).
  *
  * 1. A packed file holds its source's GGUF metadata verbatim, then every tensor: matrices as R16
  *    panels, vectors as f32. It is named by the source's SHA-256 and RL_PACK_LAYOUT, mapped read
@@ -23,8 +23,8 @@
 
 /* ---- import ---------------------------------------------------------------------------------- */
 
-/* Says why a GGUF file cannot be run, or OK: architecture, needed keys, tensors with their shapes and
- * types, tokenizer left out. -> OK | EUNSUPPORTED | EINVAL */
+/* Says why a GGUF file cannot be run, or OK: architecture, needed keys, tensors with their shapes
+ * and types, tokenizer left out. -> OK | EUNSUPPORTED | EINVAL */
 realm_status rl_model_check(const rl_gguf *g, realm_error *err) REALM_MUST_USE;
 
 /* Packs the checked file `g` into `out_path` (temp file, fsync, rename). sha256: of the source.
@@ -41,15 +41,16 @@ realm_status rl_model_verify(const char *packed_path, rl_progress_fn progress, v
 typedef struct rl_model rl_model;
 
 typedef struct rl_model_info {
-    char     arch[32];
+    char arch[32];
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_ctx;
     uint32_t n_tensors;
-    uint32_t window;                /* sliding window in tokens, 0: none */
-    float    rope_theta, rms_eps;
+    uint32_t window; /* sliding window in tokens, 0: none */
+    float rope_theta, rms_eps;
     uint64_t n_params;
-    uint64_t weight_bytes;          /* of all tensors in the packed file */
-    uint64_t weight_bytes_per_token;/* read for one decoded token: all matrices but a lookup-only embedding */
-    char     sha256[RL_SHA256_HEX]; /* of the source file */
+    uint64_t weight_bytes;           /* of all tensors in the packed file */
+    uint64_t weight_bytes_per_token; /* read for one decoded token: all matrices but a lookup-only
+                                        embedding */
+    char sha256[RL_SHA256_HEX];      /* of the source file */
 } rl_model_info;
 
 typedef struct rl_model_opts {
@@ -59,38 +60,39 @@ typedef struct rl_model_opts {
 /* Maps a packed file. -> OK | ENOTFOUND | EINVAL | EUNSUPPORTED | EIO | ENOMEM */
 realm_status rl_model_open(rl_model **out, const char *packed_path, const rl_model_opts *opts,
                            realm_error *err) REALM_MUST_USE;
-void         rl_model_close(rl_model *m); /* NULL is fine */
+void rl_model_close(rl_model *m); /* NULL is fine */
 
 const rl_model_info *rl_model_get_info(const rl_model *m);
-const rl_gguf       *rl_model_gguf(const rl_model *m); /* metadata, for vocab and chat template */
-rl_kv_layout         rl_model_kv_layout(const rl_model *m, rl_kv_type type);
+const rl_gguf *rl_model_gguf(const rl_model *m); /* metadata, for vocab and chat template */
+rl_kv_layout rl_model_kv_layout(const rl_model *m, rl_kv_type type);
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-/* n consecutive tokens of one sequence from position pos on. The KV of [0, pos) is computed (for the
- * layers that run) and [pos, pos + n) reserved. */
+/* n consecutive tokens of one sequence from position pos on. The KV of [0, pos) is computed (for
+ * the layers that run) and [pos, pos + n) reserved. */
 typedef struct rl_span {
-    rl_kv_seq      *kv;       /* borrowed */
-    uint32_t        pos, n;
-    const uint32_t *ids;      /* [n], each < n_vocab; for rl_forward_run */
-    uint32_t        n_logits; /* logits of the last n_logits tokens are wanted, 0..n */
-    float          *logits;   /* [n_logits][n_vocab]; for rl_forward_run */
+    rl_kv_seq *kv; /* borrowed */
+    uint32_t pos, n;
+    const uint32_t *ids; /* [n], each < n_vocab; for rl_forward_run */
+    uint32_t n_logits;   /* logits of the last n_logits tokens are wanted, 0..n */
+    float *logits;       /* [n_logits][n_vocab]; for rl_forward_run */
 } rl_span;
 
-typedef struct rl_forward rl_forward; /* scratch for one compute thread pool; one caller at a time */
+typedef struct rl_forward
+    rl_forward; /* scratch for one compute thread pool; one caller at a time */
 
 /* max_rows: most tokens of all spans of one call together. */
-realm_status rl_forward_new(rl_forward **out, rl_work *work, uint32_t max_rows, realm_error *err)
-    REALM_MUST_USE;
-void         rl_forward_free(rl_forward *f); /* NULL is fine */
+realm_status rl_forward_new(rl_forward **out, rl_work *work, uint32_t max_rows,
+                            realm_error *err) REALM_MUST_USE;
+void rl_forward_free(rl_forward *f); /* NULL is fine */
 
-/* A whole pass over one model: fills the spans' KV and logits. Cannot fail for checked spans; scratch
- * for a model is made at its first use, which may be ENOMEM. */
+/* A whole pass over one model: fills the spans' KV and logits. Cannot fail for checked spans;
+ * scratch for a model is made at its first use, which may be ENOMEM. */
 realm_status rl_forward_run(rl_forward *f, const rl_model *m, const rl_span *spans,
                             uint32_t n_spans, realm_error *err) REALM_MUST_USE;
 
 /* The parts. hidden: [rows of all spans][n_embd], span after span; layer in place. */
-void         rl_model_embed(const rl_model *m, const uint32_t *ids, uint32_t n, float *hidden);
+void rl_model_embed(const rl_model *m, const uint32_t *ids, uint32_t n, float *hidden);
 realm_status rl_forward_layer(rl_forward *f, const rl_model *m, uint32_t layer,
                               const rl_span *spans, uint32_t n_spans, float *hidden,
                               realm_error *err) REALM_MUST_USE;
