@@ -17,6 +17,12 @@ static void draw_secret(void)
         secret[0] = rl_clock_ns(); /* a kernel without getrandom: better than nothing */
 }
 
+uint64_t rl_gguf_secret(void)
+{
+    (void)pthread_once(&secret_once, draw_secret);
+    return secret[0] ^ secret[1];
+}
+
 static uint64_t rotl(uint64_t x, unsigned b)
 {
     return x << b | x >> (64 - b);

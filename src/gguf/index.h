@@ -29,4 +29,8 @@ uint32_t rl_gguf_index_add(rl_gguf_index *ix, uint32_t i);
 /* -> the number of an equal text, RL_INDEX_NONE without one. */
 uint32_t rl_gguf_index_find(const rl_gguf_index *ix, const char *p, size_t n);
 
+/* A random number of this process, the same at every call: keys other hash tables over names or
+ * numbers that a file chose. */
+uint64_t rl_gguf_secret(void);
+
 #endif

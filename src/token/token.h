@@ -13,14 +13,14 @@
 typedef struct rl_vocab rl_vocab;
 
 typedef struct rl_vocab_info {
-    uint32_t    n_tokens;
-    const char *model;            /* "llama" | "gpt2" */
-    const char *pre;              /* "qwen2", "" for SPM; borrowed */
-    uint32_t    bos, eos, unk;    /* RL_NO_TOKEN when the file names none */
-    bool        add_bos, add_eos; /* what encoding with RL_ENCODE_ADD_SPECIAL does */
-    bool        add_space_prefix;
-    uint32_t    n_eog;            /* end-of-generation ids: eos, eot and their known names */
-    const uint32_t *eog;          /* [n_eog] ascending; borrowed */
+    uint32_t n_tokens;
+    const char *model;      /* "llama" | "gpt2" */
+    const char *pre;        /* "qwen2", "" for SPM; borrowed */
+    uint32_t bos, eos, unk; /* RL_NO_TOKEN when the file names none */
+    bool add_bos, add_eos;  /* what encoding with RL_ENCODE_ADD_SPECIAL does */
+    bool add_space_prefix;
+    uint32_t n_eog;      /* end-of-generation ids: eos, eot and their known names */
+    const uint32_t *eog; /* [n_eog] ascending; borrowed */
 } rl_vocab_info;
 
 enum {
@@ -34,7 +34,7 @@ enum {
 /* Builds the tables from a file's tokenizer.* keys. `g` must outlive the vocab.
  * -> OK | EUNSUPPORTED (model or pretokenizer not offered, named in err) | EINVAL | ENOMEM */
 realm_status rl_vocab_open(rl_vocab **out, const rl_gguf *g, realm_error *err) REALM_MUST_USE;
-void         rl_vocab_close(rl_vocab *v); /* NULL is fine */
+void rl_vocab_close(rl_vocab *v); /* NULL is fine */
 
 const rl_vocab_info *rl_vocab_get_info(const rl_vocab *v);
 bool rl_vocab_is_eog(const rl_vocab *v, uint32_t id);
@@ -52,13 +52,13 @@ rl_text rl_token_bytes(const rl_vocab *v, uint32_t id);
 
 /* ids -> appended bytes. An id past the vocabulary is EINVAL. The first token's leading space is
  * dropped when the model adds a space prefix (SPM). */
-realm_status rl_decode(const rl_vocab *v, const uint32_t *ids, size_t n, uint32_t flags, rl_buf *out,
-                       realm_error *err) REALM_MUST_USE;
+realm_status rl_decode(const rl_vocab *v, const uint32_t *ids, size_t n, uint32_t flags,
+                       rl_buf *out, realm_error *err) REALM_MUST_USE;
 
-/* Streaming detokenisation: keeps back the bytes of an unfinished character (0..3). Bytes that never
- * become UTF-8 are passed through as U+FFFD. Caller's storage; zero it to start. */
+/* Streaming detokenisation: keeps back the bytes of an unfinished character (0..3). Bytes that
+ * never become UTF-8 are passed through as U+FFFD. Caller's storage; zero it to start. */
 typedef struct rl_detok {
-    char     held[4];
+    char held[4];
     uint32_t n_held;
 } rl_detok;
 
@@ -72,18 +72,19 @@ realm_status rl_detok_add(rl_detok *d, const rl_vocab *v, uint32_t id, uint32_t 
 typedef struct rl_chat rl_chat; /* a compiled template; immutable, any thread */
 
 /* Compiles tokenizer.chat_template of `g`. -> OK | EUNSUPPORTED (the model has none) | EINVAL (does
- * not compile; err says where) | ENOMEM. Rendering needs a stack of ~1 MiB: never on a guest fiber. */
-realm_status rl_chat_open(rl_chat **out, const rl_gguf *g, const rl_vocab *v, realm_error *err)
-    REALM_MUST_USE;
-void         rl_chat_close(rl_chat *c); /* NULL is fine */
+ * not compile; err says where) | ENOMEM. Rendering needs a stack of ~1 MiB: never on a guest fiber.
+ */
+realm_status rl_chat_open(rl_chat **out, const rl_gguf *g, const rl_vocab *v,
+                          realm_error *err) REALM_MUST_USE;
+void rl_chat_close(rl_chat *c); /* NULL is fine */
 
-/* request: JSON {"messages": [...], "tools": [...] (optional), "add_generation_prompt": bool (default
- * true), further keys are given to the template}. As text, for display. */
+/* request: JSON {"messages": [...], "tools": [...] (optional), "add_generation_prompt": bool
+ * (default true), further keys are given to the template}. As text, for display. */
 realm_status rl_chat_render(const rl_chat *c, const char *request, size_t n, rl_buf *out,
                             realm_error *err) REALM_MUST_USE;
 
-/* The same as ids for the model. Special tokens written by the template are tokens; the same strings
- * inside a message's contents are plain text. *ids as for rl_encode. */
+/* The same as ids for the model. Special tokens written by the template are tokens; the same
+ * strings inside a message's contents are plain text. *ids as for rl_encode. */
 realm_status rl_chat_tokens(const rl_chat *c, const rl_vocab *v, const char *request, size_t n,
                             uint32_t **ids, size_t *n_ids, realm_error *err) REALM_MUST_USE;
 

@@ -1,0 +1,63 @@
+/* Map: 64-bit keys -> 64-bit values, open addressing, filled once and then only read (any thread).
+ * The keys come from model files: their order in the table depends on a secret of the process. */
+#ifndef RL_TOKEN_MAP_H
+#define RL_TOKEN_MAP_H
+
+#include "base/alloc.h"
+#include "gguf/index.h"
+
+#define RL_MAP_NONE UINT64_MAX
+
+typedef struct rl_map_slot {
+    uint64_t key1; /* key + 1; 0 is empty */
+    uint64_t value;
+} rl_map_slot;
+
+typedef struct rl_map {
+    rl_map_slot *slots; /* owned; [mask + 1], a power of two */
+    uint64_t mask;
+    uint64_t secret;
+} rl_map;
+
+/* Room for n keys. -> OK | ENOMEM */
+static inline realm_status rl_map_init(rl_map *m, size_t n)
+{
+    size_t cap = 16;
+
+    while (cap - cap / 4 < n)
+        cap *= 2;
+    *m = (rl_map){ .mask = cap - 1, .secret = rl_gguf_secret() };
+    m->slots = rl_alloc_array(cap, sizeof *m->slots);
+    return m->slots ? REALM_OK : REALM_ENOMEM;
+}
+
+static inline void rl_map_deinit(rl_map *m)
+{
+    rl_free(m->slots);
+    *m = (rl_map){ 0 };
+}
+
+/* The slot of `key`, or the empty slot where it belongs. The multipliers are the finaliser of
+ * MurmurHash3. */
+static inline rl_map_slot *rl_map_seek(const rl_map *m, uint64_t key)
+{
+    uint64_t h = key ^ m->secret;
+
+    h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
+    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
+    for (h ^= h >> 33;; h++) {
+        rl_map_slot *s = &m->slots[h & m->mask];
+
+        if (!s->key1 || s->key1 == key + 1)
+            return s;
+    }
+}
+
+static inline uint64_t rl_map_find(const rl_map *m, uint64_t key)
+{
+    const rl_map_slot *s = rl_map_seek(m, key);
+
+    return s->key1 ? s->value : RL_MAP_NONE;
+}
+
+#endif

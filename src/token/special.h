@@ -1,0 +1,44 @@
+/* Special: finds the texts of special tokens in a text, leftmost and longest first, as tokenizers
+ * define added tokens. Two sets in one trie: texts that always count (user-defined tokens) and
+ * texts that count only when the caller parses special tokens (control tokens).
+ *
+ * Time: text length times the longest special text at worst, which rl_vocab_open bounds by
+ * RL_SPECIAL_MAX. Filled by one thread; then any thread may search. */
+#ifndef RL_TOKEN_SPECIAL_H
+#define RL_TOKEN_SPECIAL_H
+
+#include "token/map.h"
+
+#include <stdbool.h>
+
+#define RL_SPECIAL_MAX 256u /* bytes of one special text */
+
+typedef struct rl_special_node {
+    uint32_t always; /* the token that ends here and always counts, RL_NO_TOKEN without one */
+    uint32_t parsed; /* the token that ends here and counts when special tokens are parsed */
+} rl_special_node;
+
+typedef struct rl_special {
+    rl_map edges;           /* node << 8 | byte -> node */
+    rl_special_node *nodes; /* owned; [n_nodes], the first is the root */
+    uint32_t n_nodes, cap;
+    uint8_t may_begin[256]; /* bit 0: an always text begins so; bit 1: any text does */
+} rl_special;
+
+typedef struct rl_special_hit {
+    size_t begin, end; /* in the text */
+    uint32_t id;
+} rl_special_hit;
+
+/* Room for texts of together n_bytes. -> OK | ENOMEM */
+realm_status rl_special_init(rl_special *s, size_t n_bytes) REALM_MUST_USE;
+void rl_special_deinit(rl_special *s);
+
+/* Adds a text of 1..RL_SPECIAL_MAX bytes; of equal texts the first one stays. */
+void rl_special_add(rl_special *s, rl_text text, uint32_t id, bool always);
+
+/* Searches text[from..n). -> false when there is none; else *hit. `parse`: control tokens too. */
+bool rl_special_find(const rl_special *s, const char *text, size_t n, size_t from, bool parse,
+                     rl_special_hit *hit);
+
+#endif

@@ -1,0 +1,172 @@
+/* Token ids and detokenised text against the vectors of the reference library: all exact.
+ *
+ * usage: test_golden_tokens VECTORS FILE: the vectors' file and the name of the model's file, which
+ * is a real model (model_path) or, for ggml-vocab-*, in the folder REALM_GOLDEN_VOCAB; without that
+ * folder the test is skipped. */
+#include "../unit/test.h"
+
+#include "base/alloc.h"
+#include "base/fs.h"
+#include "models.h"
+#include "token/token.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static const char *vectors_path, *model_file;
+static char        path[4096];
+static json_t     *vectors;
+static rl_gguf    *gguf;
+static rl_vocab   *vocab;
+
+static int open_all(void **state)
+{
+    realm_error  err = { 0 };
+    json_error_t why;
+
+    (void)state;
+    vectors = json_load_file(vectors_path, 0, &why);
+    if (!vectors) {
+        print_error("%s: %s\n", vectors_path, why.text);
+        return -1;
+    }
+    if (rl_gguf_open(&gguf, path, &err) != REALM_OK ||
+        rl_vocab_open(&vocab, gguf, &err) != REALM_OK) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    rl_vocab_close(vocab);
+    rl_gguf_close(gguf);
+    json_decref(vectors);
+    return 0;
+}
+
+static void print_ids(const char *label, const uint32_t *ids, size_t n)
+{
+    print_error("%s", label);
+    for (size_t i = 0; i < n; i++)
+        print_error(" %u", ids[i]);
+    print_error("\n");
+}
+
+static void check_ids(const char *text, size_t n, uint32_t flags, const json_t *want)
+{
+    uint32_t   *ids, wanted[4096];
+    size_t      n_ids, n_want = json_array_size(want);
+    realm_error err;
+
+    assert_in_range(n_want, 0, 4096);
+    for (size_t i = 0; i < n_want; i++)
+        wanted[i] = (uint32_t)json_integer_value(json_array_get(want, i));
+    assert_int_equal(rl_encode(vocab, text, n, flags, &ids, &n_ids, &err), REALM_OK);
+    if (n_ids != n_want || memcmp(ids, wanted, n_ids * sizeof *ids) != 0) {
+        print_ids("  got   ", ids, n_ids);
+        print_ids("  wanted", wanted, n_want);
+        fail_msg("\"%s\" with flags %u", text, flags);
+    }
+    rl_free(ids);
+}
+
+static void ids_are_exact(void **state)
+{
+    json_t *list = json_object_get(vectors, "tokens");
+
+    (void)state;
+    assert_in_range(json_array_size(list), 40, 1000);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t     *e = json_array_get(list, i);
+        json_t     *text = json_object_get(e, "text"), *plain = json_object_get(e, "plain");
+        json_t     *special = json_object_get(e, "special");
+        const char *s = json_string_value(text);
+        size_t      n = json_string_length(text);
+
+        check_ids(s, n, 0, plain);
+        check_ids(s, n, RL_ENCODE_PARSE_SPECIAL, special ? special : plain);
+    }
+}
+
+static void text_comes_back(void **state)
+{
+    json_t *list = json_object_get(vectors, "tokens");
+
+    (void)state;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t     *e = json_array_get(list, i);
+        json_t     *text = json_object_get(e, "text"), *detok = json_object_get(e, "detok");
+        json_t     *pieces = detok ? detok : text, *plain = json_object_get(e, "plain");
+        uint32_t    ids[4096];
+        size_t      n = json_array_size(plain);
+        rl_buf      joined, decoded;
+        realm_error err;
+
+        rl_buf_init(&joined, 1 << 20);
+        rl_buf_init(&decoded, 1 << 20);
+        for (size_t k = 0; k < n; k++) {
+            rl_text t;
+
+            ids[k] = (uint32_t)json_integer_value(json_array_get(plain, k));
+            t = rl_token_bytes(vocab, ids[k]);
+            assert_int_equal(rl_buf_add(&joined, t.p, t.n), REALM_OK);
+        }
+        assert_int_equal(joined.len, json_string_length(pieces));
+        assert_memory_equal(joined.len ? joined.data : "", json_string_value(pieces), joined.len);
+        assert_int_equal(rl_decode(vocab, ids, n, 0, &decoded, &err), REALM_OK);
+        assert_int_equal(decoded.len, json_string_length(text));
+        assert_memory_equal(decoded.len ? decoded.data : "", json_string_value(text), decoded.len);
+        rl_buf_deinit(&joined);
+        rl_buf_deinit(&decoded);
+    }
+}
+
+static uint32_t id_of(const char *key)
+{
+    json_int_t id = json_integer_value(json_object_get(vectors, key));
+
+    return id < 0 ? RL_NO_TOKEN : (uint32_t)id;
+}
+
+static void keys_are_read(void **state)
+{
+    const rl_vocab_info *info = rl_vocab_get_info(vocab);
+
+    (void)state;
+    assert_int_equal(info->n_tokens, json_integer_value(json_object_get(vectors, "n_vocab")));
+    assert_int_equal(info->bos, id_of("bos"));
+    assert_int_equal(info->eos, id_of("eos"));
+    assert_int_equal(info->add_bos, json_boolean_value(json_object_get(vectors, "add_bos")));
+    assert_true(rl_vocab_is_eog(vocab, info->eos));
+    if (id_of("eot") != RL_NO_TOKEN)
+        assert_true(rl_vocab_is_eog(vocab, id_of("eot")));
+    assert_false(rl_vocab_is_eog(vocab, 5));
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ids_are_exact),
+        cmocka_unit_test(text_comes_back),
+        cmocka_unit_test(keys_are_read),
+    };
+    const char *dir = getenv("REALM_GOLDEN_VOCAB");
+
+    if (argc != 3)
+        return 2;
+    vectors_path = argv[1];
+    model_file = argv[2];
+    if (strncmp(model_file, "ggml-vocab-", 11) != 0) {
+        model_path(path, sizeof path, model_file);
+    } else {
+        if (!dir || !rl_fs_exists(dir)) {
+            print_message("skipped: there is no folder REALM_GOLDEN_VOCAB\n");
+            return 77;
+        }
+        (void)snprintf(path, sizeof path, "%s/%s", dir, model_file);
+    }
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
