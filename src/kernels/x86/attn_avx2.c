@@ -67,22 +67,34 @@ void rl_kernels_kv_put_avx2(rl_kv_type type, uint32_t head_dim, const float *k, 
         put_f32(head_dim, k, v, k_slab, v_slab, slot);
 }
 
-/* 8 pairs as stored -> the 8 first and the 8 second members. `second` masks the latter. */
-INLINE void load_pairs(rl_kv_type type, const uint8_t *p, __m256i second, __m256 *a, __m256 *b)
+/* 8 pairs as stored -> the 8 first members. */
+INLINE __m256 load_first(rl_kv_type type, const uint8_t *p)
 {
-    if (type == RL_KV_BF16) {
-        __m256i x = _mm256_loadu_si256((const __m256i *)p);
+    __m256 x = _mm256_loadu_ps((const float *)p), y;
 
-        *a = _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
-        *b = _mm256_castsi256_ps(_mm256_and_si256(x, second));
-    } else {
-        __m256 x = _mm256_loadu_ps((const float *)p), y = _mm256_loadu_ps((const float *)p + 8);
-        __m256 low = _mm256_permute2f128_ps(x, y, 0x20), high = _mm256_permute2f128_ps(x, y, 0x31);
-
-        *a = _mm256_shuffle_ps(low, high, 0x88);
-        *b = _mm256_and_ps(_mm256_shuffle_ps(low, high, 0xdd), _mm256_castsi256_ps(second));
-    }
+    if (type == RL_KV_BF16)
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 16));
+    y = _mm256_loadu_ps((const float *)p + 8);
+    return _mm256_shuffle_ps(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31),
+                             0x88);
 }
+
+/* The 8 second members, masked. */
+INLINE __m256 load_second(rl_kv_type type, const uint8_t *p, __m256i mask)
+{
+    __m256 x = _mm256_loadu_ps((const float *)p), y;
+
+    if (type == RL_KV_F32) {
+        y = _mm256_loadu_ps((const float *)p + 8);
+        x = _mm256_shuffle_ps(_mm256_permute2f128_ps(x, y, 0x20),
+                              _mm256_permute2f128_ps(x, y, 0x31), 0xdd);
+    }
+    return _mm256_and_ps(x, _mm256_castsi256_ps(mask));
+}
+
+/* Holds a sum in its register here and loads nothing early: 12 sums, 2 operands and a factor fill
+ * the 16 registers, and left alone the compiler loads factors ahead and spills sums. */
+#define PIN(sum) __asm__ volatile("" : "+x"(sum) : : "memory")
 
 /* What keeps the second member of a pair. */
 INLINE __m256i keep_second(rl_kv_type type)
@@ -107,7 +119,26 @@ INLINE void multiply(uint32_t rows, uint32_t cols, const float *f, uint32_t stri
         UNROLL
         for (uint32_t c = 0; c < cols; c++)
             acc[i][c] = _mm256_fmadd_ps(b, x[c], acc[i][c]);
+        UNROLL
+        for (uint32_t c = 0; c < cols; c++)
+            PIN(acc[i][c]);
     }
+}
+
+/* The same for both members of 8 cols pairs at p, with the factors f[0] and f[1]. */
+INLINE void multiply_pairs(uint32_t rows, uint32_t cols, rl_kv_type type, const uint8_t *p,
+                           __m256i mask, const float *f, uint32_t stride, __m256 acc[][4])
+{
+    __m256 x[4];
+
+    UNROLL
+    for (uint32_t c = 0; c < cols; c++)
+        x[c] = load_first(type, p + c * step_bytes(type));
+    multiply(rows, cols, f, stride, x, acc);
+    UNROLL
+    for (uint32_t c = 0; c < cols; c++)
+        x[c] = load_second(type, p + c * step_bytes(type), mask);
+    multiply(rows, cols, f + 1, stride, x, acc);
 }
 
 INLINE void clear(uint32_t rows, uint32_t cols, __m256 acc[][4])
@@ -124,19 +155,13 @@ INLINE void clear(uint32_t rows, uint32_t cols, __m256 acc[][4])
 INLINE void score_keys(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_attn_run *r,
                        const uint8_t *k, float *p)
 {
-    __m256i second = keep_second(type);
+    __m256i mask = keep_second(type);
     __m256 acc[ROWS_MAX][4];
 
     clear(rows, cols, acc);
     for (uint32_t d = 0; d < r->head_dim; d += 2) {
-        __m256 a[4], b[4];
-
-        UNROLL
-        for (uint32_t c = 0; c < cols; c++)
-            load_pairs(type, k + c * step_bytes(type), second, &a[c], &b[c]);
+        multiply_pairs(rows, cols, type, k, mask, r->q + d, RL_ATTN_MAX_DIM, acc);
         k += 4 * step_bytes(type);
-        multiply(rows, cols, r->q + d, RL_ATTN_MAX_DIM, a, acc);
-        multiply(rows, cols, r->q + d + 1, RL_ATTN_MAX_DIM, b, acc);
     }
     UNROLL
     for (uint32_t i = 0; i < rows; i++) {
@@ -228,22 +253,17 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
 {
     size_t stride = r->head_dim / 8 * step_bytes(type);
     size_t at = d / 8 * step_bytes(type);
-    __m256i second = keep_second(type);
+    __m256i mask = keep_second(type);
     __m256 acc[ROWS_MAX][4];
 
     clear(rows, cols, acc);
     for (uint32_t j = r->lo & ~1u; j < r->hi; j += 2) {
         const uint8_t *v = r->v[j / RL_KV_BLOCK] + j % RL_KV_BLOCK / 2 * stride + at;
-        __m256 a[4], b[4];
 
         /* The pair's second token may not be written yet: its e is 0, its v must become 0. */
         if (j + 1 == r->hi)
-            second = _mm256_setzero_si256();
-        UNROLL
-        for (uint32_t c = 0; c < cols; c++)
-            load_pairs(type, v + c * step_bytes(type), second, &a[c], &b[c]);
-        multiply(rows, cols, r->p + j, RL_KV_SEGMENT, a, acc);
-        multiply(rows, cols, r->p + j + 1, RL_KV_SEGMENT, b, acc);
+            mask = _mm256_setzero_si256();
+        multiply_pairs(rows, cols, type, v, mask, r->p + j, RL_KV_SEGMENT, acc);
     }
     merge(rows, cols, r, d, acc);
 }

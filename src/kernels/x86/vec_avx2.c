@@ -115,14 +115,22 @@ static __m256 twice(__m128 v)
     return _mm256_set_m128(_mm_unpackhi_ps(v, v), _mm_unpacklo_ps(v, v));
 }
 
-/* Adjacent pairs, four at a time. fmaddsub subtracts in the even lanes: a c - b s, and adds in the
- * odd ones: a s + b c. */
+/* fmaddsub subtracts in the even lanes: a c - b s, and adds in the odd ones: a s + b c. */
+static inline __m256 turn_norm(__m256 v, __m256 f, __m256 g)
+{
+    __m256 t = _mm256_mul_ps(_mm256_movehdup_ps(v), g);
+
+    return _mm256_fmaddsub_ps(_mm256_moveldup_ps(v), f, t);
+}
+
+/* Adjacent pairs, four at a time. Masked stores are slow on some CPUs: only where a tail needs one.
+ */
 static void rope_norm(float *x, uint32_t n_heads, uint32_t head_dim, uint32_t half,
                       const float *cos, const float *sin)
 {
     for (uint32_t i = 0; i < half; i += 4) {
-        uint32_t left = half - i < 4 ? half - i : 4;
-        __m256i m = left < 4 ? tail_mask(2 * left) : _mm256_set1_epi32(-1);
+        uint32_t left = half - i;
+        __m256i m = tail_mask(left < 4 ? 2 * left : 0);
         __m128i pairs = _mm_cmpgt_epi32(_mm_set1_epi32((int)left), _mm_setr_epi32(0, 1, 2, 3));
         __m256 c = twice(_mm_maskload_ps(cos + i, pairs));
         __m256 s = twice(_mm_maskload_ps(sin + i, pairs));
@@ -130,10 +138,11 @@ static void rope_norm(float *x, uint32_t n_heads, uint32_t head_dim, uint32_t ha
 
         for (uint32_t h = 0; h < n_heads; h++) {
             float *p = x + (size_t)h * head_dim + (size_t)2 * i;
-            __m256 v = _mm256_maskload_ps(p, m);
-            __m256 t = _mm256_mul_ps(_mm256_movehdup_ps(v), g);
 
-            _mm256_maskstore_ps(p, m, _mm256_fmaddsub_ps(_mm256_moveldup_ps(v), f, t));
+            if (left >= 4)
+                _mm256_storeu_ps(p, turn_norm(_mm256_loadu_ps(p), f, g));
+            else
+                _mm256_maskstore_ps(p, m, turn_norm(_mm256_maskload_ps(p, m), f, g));
         }
     }
 }
@@ -141,17 +150,27 @@ static void rope_norm(float *x, uint32_t n_heads, uint32_t head_dim, uint32_t ha
 static void rope_neox(float *x, uint32_t n_heads, uint32_t head_dim, uint32_t half,
                       const float *cos, const float *sin)
 {
-    for (uint32_t i = 0; i < half; i += 8) {
-        __m256i m = half - i < 8 ? tail_mask(half) : _mm256_set1_epi32(-1);
-        __m256 c = _mm256_maskload_ps(cos + i, m), s = _mm256_maskload_ps(sin + i, m);
+    uint32_t i;
+    __m256i m = tail_mask(half);
+
+    for (i = 0; i + 8 <= half; i += 8) {
+        __m256 c = _mm256_loadu_ps(cos + i), s = _mm256_loadu_ps(sin + i);
 
         for (uint32_t h = 0; h < n_heads; h++) {
             float *p = x + (size_t)h * head_dim + i;
-            __m256 a = _mm256_maskload_ps(p, m), b = _mm256_maskload_ps(p + half, m);
+            __m256 a = _mm256_loadu_ps(p), b = _mm256_loadu_ps(p + half);
 
-            _mm256_maskstore_ps(p, m, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
-            _mm256_maskstore_ps(p + half, m, _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c)));
+            _mm256_storeu_ps(p, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+            _mm256_storeu_ps(p + half, _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c)));
         }
+    }
+    for (uint32_t h = 0; i < half && h < n_heads; h++) {
+        float *p = x + (size_t)h * head_dim + i;
+        __m256 c = _mm256_maskload_ps(cos + i, m), s = _mm256_maskload_ps(sin + i, m);
+        __m256 a = _mm256_maskload_ps(p, m), b = _mm256_maskload_ps(p + half, m);
+
+        _mm256_maskstore_ps(p, m, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+        _mm256_maskstore_ps(p + half, m, _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c)));
     }
 }
 
