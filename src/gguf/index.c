@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define BLOCK 32u /* texts whose memory is fetched together */
+
 static uint64_t secret[2]; /* written once, before any index exists */
 static pthread_once_t secret_once = PTHREAD_ONCE_INIT;
 
@@ -91,6 +93,11 @@ void rl_gguf_index_deinit(rl_gguf_index *ix)
     *ix = (rl_gguf_index){ 0 };
 }
 
+static const rl_text *text_at(const rl_gguf_index *ix, uint32_t i)
+{
+    return (const rl_text *)(const void *)(ix->texts + ix->stride * (size_t)i);
+}
+
 /* The slot that holds the text, or the empty one where it would go. */
 static uint64_t *seek(const rl_gguf_index *ix, uint64_t hash, const char *p, size_t n)
 {
@@ -104,22 +111,28 @@ static uint64_t *seek(const rl_gguf_index *ix, uint64_t hash, const char *p, siz
             return &ix->slots[s];
         if ((uint32_t)(slot >> 32) != tag)
             continue;
-        t = (const rl_text *)(const void *)(ix->texts + ix->stride * (size_t)((uint32_t)slot - 1));
+        t = text_at(ix, (uint32_t)slot - 1);
         if (t->n == n && memcmp(t->p, p, n) == 0)
             return &ix->slots[s];
     }
 }
 
-uint32_t rl_gguf_index_add(rl_gguf_index *ix, uint32_t i)
+static uint32_t add_hashed(rl_gguf_index *ix, uint32_t i, uint64_t hash)
 {
-    const rl_text *t = (const rl_text *)(const void *)(ix->texts + ix->stride * (size_t)i);
-    uint64_t hash = sip13(t->p, t->n);
+    const rl_text *t = text_at(ix, i);
     uint64_t *slot = seek(ix, hash, t->p, t->n);
 
     if (*slot)
         return (uint32_t)*slot - 1;
     *slot = (hash >> 32) << 32 | (i + 1);
     return i;
+}
+
+uint32_t rl_gguf_index_add(rl_gguf_index *ix, uint32_t i)
+{
+    const rl_text *t = text_at(ix, i);
+
+    return add_hashed(ix, i, sip13(t->p, t->n));
 }
 
 uint32_t rl_gguf_index_find(const rl_gguf_index *ix, const char *p, size_t n)
@@ -130,4 +143,54 @@ uint32_t rl_gguf_index_find(const rl_gguf_index *ix, const char *p, size_t n)
         return RL_INDEX_NONE;
     slot = *seek(ix, sip13(p, n), p, n);
     return slot ? (uint32_t)slot - 1 : RL_INDEX_NONE;
+}
+
+/* First all slots are asked for, then the texts they name, then the bytes of these. */
+static void find_block(const rl_gguf_index *ix, const rl_text *texts, uint32_t n, uint32_t *out)
+{
+    uint64_t hash[BLOCK];
+    const rl_text *near[BLOCK];
+
+    for (uint32_t i = 0; i < n; i++) {
+        hash[i] = sip13(texts[i].p, texts[i].n);
+        __builtin_prefetch(&ix->slots[(uint32_t)hash[i] & ix->mask]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t slot = ix->slots[(uint32_t)hash[i] & ix->mask];
+
+        near[i] = slot ? text_at(ix, (uint32_t)slot - 1) : &texts[i];
+        __builtin_prefetch(near[i]);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        __builtin_prefetch(near[i]->p);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t slot = *seek(ix, hash[i], texts[i].p, texts[i].n);
+
+        out[i] = slot ? (uint32_t)slot - 1 : RL_INDEX_NONE;
+    }
+}
+
+void rl_gguf_index_find_many(const rl_gguf_index *ix, const rl_text *texts, uint32_t n,
+                             uint32_t *out)
+{
+    for (uint32_t i = 0; i < n; i += BLOCK)
+        find_block(ix, texts + i, n - i < BLOCK ? n - i : BLOCK, out + i);
+}
+
+void rl_gguf_index_add_many(rl_gguf_index *ix, const uint32_t *numbers, uint32_t n)
+{
+    uint64_t hash[BLOCK];
+
+    for (uint32_t from = 0; from < n; from += BLOCK) {
+        uint32_t some = n - from < BLOCK ? n - from : BLOCK;
+
+        for (uint32_t i = 0; i < some; i++) {
+            const rl_text *t = text_at(ix, numbers[from + i]);
+
+            hash[i] = sip13(t->p, t->n);
+            __builtin_prefetch(&ix->slots[(uint32_t)hash[i] & ix->mask], 1);
+        }
+        for (uint32_t i = 0; i < some; i++)
+            (void)add_hashed(ix, numbers[from + i], hash[i]);
+    }
 }

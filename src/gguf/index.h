@@ -29,6 +29,15 @@ uint32_t rl_gguf_index_add(rl_gguf_index *ix, uint32_t i);
 /* -> the number of an equal text, RL_INDEX_NONE without one. */
 uint32_t rl_gguf_index_find(const rl_gguf_index *ix, const char *p, size_t n);
 
+/* The same for a block of texts, several times faster in a large index: the memory they need is
+ * fetched side by side.
+ * texts, out  [n]; out[i] is what finding texts[i] answers */
+void rl_gguf_index_find_many(const rl_gguf_index *ix, const rl_text *texts, uint32_t n,
+                             uint32_t *out);
+
+/* Adds the texts of numbers[0..n); of equal ones the first stays. */
+void rl_gguf_index_add_many(rl_gguf_index *ix, const uint32_t *numbers, uint32_t n);
+
 /* A random number of this process, the same at every call: keys other hash tables over names or
  * numbers that a file chose. */
 uint64_t rl_gguf_secret(void);

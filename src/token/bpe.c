@@ -82,83 +82,9 @@ static realm_status find_bytes(rl_vocab *v, realm_error *err)
     return REALM_OK;
 }
 
-/* Looks up the three texts of a merge "left right". The merged token is guessed first: vocabularies
- * list tokens in the order of their merges. */
-static bool resolve(const rl_vocab *v, const rl_gguf_index *ix, rl_text line, uint32_t guess,
-                    uint32_t ids[3])
+static bool is_word(const rl_vocab *v, uint32_t i)
 {
-    char joined[2 * RL_SPECIAL_MAX + 1024];
-    const char *space = line.n > 2 ? memchr(line.p + 1, ' ', line.n - 2) : NULL;
-    size_t n_left, n;
-
-    if (!space || line.n - 1 > sizeof joined)
-        return false;
-    n_left = (size_t)(space - line.p);
-    n = line.n - 1;
-    memcpy(joined, line.p, n_left);
-    memcpy(joined + n_left, space + 1, n - n_left);
-    ids[0] = rl_gguf_index_find(ix, line.p, n_left);
-    ids[1] = rl_gguf_index_find(ix, space + 1, n - n_left);
-    if (guess < v->info.n_tokens && v->raw[guess].n == n && is_spelled(v->kind[guess]) &&
-        memcmp(v->raw[guess].p, joined, n) == 0)
-        ids[2] = guess;
-    else
-        ids[2] = rl_gguf_index_find(ix, joined, n);
-    return ids[0] != RL_INDEX_NONE && ids[1] != RL_INDEX_NONE && ids[2] != RL_INDEX_NONE;
-}
-
-static realm_status add_merges(rl_vocab *v, const rl_gguf_index *ix, const rl_gguf_kv *kv,
-                               realm_error *err)
-{
-    const uint8_t *at = kv->value;
-    uint32_t ids[3] = { 0, 0, 255 };
-
-    for (uint32_t rank = 0; rank < kv->n; rank++) {
-        rl_text line = rl_gguf_next_text(&at);
-        uint64_t key;
-        rl_map_slot *slot;
-
-        if (!resolve(v, ix, line, ids[2] + 1, ids))
-            return realm_fail(err, REALM_EINVAL,
-                              "merge %u of the model file is not \"left right\" of known tokens",
-                              rank);
-        key = (uint64_t)ids[0] << 32 | ids[1];
-        slot = rl_map_seek(&v->merges, key);
-        if (!slot->key1) { /* of equal pairs the first counts */
-            slot->key1 = key + 1;
-            slot->value = (uint64_t)rank << 32 | ids[2];
-        }
-    }
-    return REALM_OK;
-}
-
-static realm_status build_merges(rl_vocab *v, const rl_gguf_kv *kv, realm_error *err)
-{
-    rl_gguf_index ix = { 0 };
-    realm_status st = REALM_OK;
-
-    if (rl_gguf_index_init(&ix, v->raw, sizeof *v->raw, v->info.n_tokens) != REALM_OK ||
-        rl_map_init(&v->merges, kv->n) != REALM_OK)
-        st = realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary");
-    for (uint32_t i = 0; st == REALM_OK && i < v->info.n_tokens; i++) {
-        if (v->kind[i] != RL_TOKEN_CONTROL && v->kind[i] != RL_TOKEN_UNKNOWN)
-            (void)rl_gguf_index_add(&ix, i);
-    }
-    if (st == REALM_OK)
-        st = add_merges(v, &ix, kv, err);
-    rl_gguf_index_deinit(&ix);
-    return st;
-}
-
-static realm_status build_words(rl_vocab *v, realm_error *err)
-{
-    if (rl_gguf_index_init(&v->words, v->bytes, sizeof *v->bytes, v->info.n_tokens) != REALM_OK)
-        return realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary");
-    for (uint32_t i = 0; i < v->info.n_tokens; i++) {
-        if (is_spelled(v->kind[i]) && v->bytes[i].n)
-            (void)rl_gguf_index_add(&v->words, i);
-    }
-    return REALM_OK;
+    return is_spelled(v->kind[i]) && v->bytes[i].n;
 }
 
 realm_status rl_bpe_open(rl_vocab *v, const rl_gguf *g, realm_error *err)
@@ -172,9 +98,9 @@ realm_status rl_bpe_open(rl_vocab *v, const rl_gguf *g, realm_error *err)
     decode_texts(v);
     st = find_bytes(v, err);
     if (st == REALM_OK)
-        st = build_merges(v, kv, err);
+        st = rl_merges_open(v, kv, err);
     if (st == REALM_OK && v->pretok->whole_words)
-        st = build_words(v, err);
+        st = rl_vocab_index(v, &v->words, v->bytes, is_word, err);
     return st;
 }
 

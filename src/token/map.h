@@ -37,15 +37,25 @@ static inline void rl_map_deinit(rl_map *m)
     *m = (rl_map){ 0 };
 }
 
-/* The slot of `key`, or the empty slot where it belongs. The multipliers are the finaliser of
- * MurmurHash3. */
-static inline rl_map_slot *rl_map_seek(const rl_map *m, uint64_t key)
+/* The multipliers are the finaliser of MurmurHash3. */
+static inline uint64_t rl_map_hash(const rl_map *m, uint64_t key)
 {
     uint64_t h = key ^ m->secret;
 
     h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
     h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
-    for (h ^= h >> 33;; h++) {
+    return h ^ h >> 33;
+}
+
+static inline void rl_map_prefetch(const rl_map *m, uint64_t key)
+{
+    __builtin_prefetch(&m->slots[rl_map_hash(m, key) & m->mask]);
+}
+
+/* The slot of `key`, or the empty slot where it belongs. */
+static inline rl_map_slot *rl_map_seek(const rl_map *m, uint64_t key)
+{
+    for (uint64_t h = rl_map_hash(m, key);; h++) {
         rl_map_slot *s = &m->slots[h & m->mask];
 
         if (!s->key1 || s->key1 == key + 1)

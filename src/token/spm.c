@@ -146,15 +146,11 @@ realm_status rl_spm_open(rl_vocab *v, const rl_gguf *g, realm_error *err)
             return realm_fail(err, REALM_EINVAL,
                               "the vocabulary has no token for byte %u and no unknown token", b);
     }
-    if (rl_gguf_index_init(&v->words, v->bytes, sizeof *v->bytes, v->info.n_tokens) != REALM_OK)
-        return realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary");
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
-        if (is_piece(v, i)) {
-            (void)rl_gguf_index_add(&v->words, i);
+        if (is_piece(v, i))
             note_spaces(v, v->bytes[i]);
-        }
     }
-    return REALM_OK;
+    return rl_vocab_index(v, &v->words, v->bytes, is_piece, err);
 }
 
 uint32_t rl_spm_pair(const void *ctx, rl_symbol left, rl_symbol right, const char *text, size_t n,

@@ -29,6 +29,24 @@ static realm_status no_memory(realm_error *err)
     return realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary");
 }
 
+realm_status rl_vocab_index(const rl_vocab *v, rl_gguf_index *ix, const rl_text *texts,
+                            bool (*wanted)(const rl_vocab *, uint32_t), realm_error *err)
+{
+    uint32_t numbers[256], n = 0;
+
+    if (rl_gguf_index_init(ix, texts, sizeof *texts, v->info.n_tokens) != REALM_OK)
+        return no_memory(err);
+    for (uint32_t i = 0; i < v->info.n_tokens; i++) {
+        if (wanted(v, i))
+            numbers[n++] = i;
+        if (n == 256 || i + 1 == v->info.n_tokens) {
+            rl_gguf_index_add_many(ix, numbers, n);
+            n = 0;
+        }
+    }
+    return REALM_OK;
+}
+
 static realm_status read_texts(rl_vocab *v, const rl_gguf *g, realm_error *err)
 {
     const rl_gguf_kv *kv = rl_gguf_find(g, tokens_key);

@@ -73,6 +73,14 @@ realm_status rl_bpe_open(rl_vocab *v, const rl_gguf *g, realm_error *err) REALM_
 realm_status rl_spm_encode(rl_encoder *e, const char *text, size_t n, bool space) REALM_MUST_USE;
 realm_status rl_bpe_encode(rl_encoder *e, const char *text, size_t n) REALM_MUST_USE;
 
+/* merges.c: v->merges from the array of "left right" texts. `raw` texts are needed. */
+realm_status rl_merges_open(rl_vocab *v, const rl_gguf_kv *kv, realm_error *err) REALM_MUST_USE;
+
+/* Fills *ix with the tokens that `wanted` picks, over texts [n_tokens]. -> OK | ENOMEM */
+realm_status rl_vocab_index(const rl_vocab *v, rl_gguf_index *ix, const rl_text *texts,
+                            bool (*wanted)(const rl_vocab *, uint32_t),
+                            realm_error *err) REALM_MUST_USE;
+
 /* The merging functions, rl_merge_fn with ctx an rl_vocab. */
 uint32_t rl_spm_pair(const void *ctx, rl_symbol left, rl_symbol right, const char *text, size_t n,
                      uint32_t *merged);
