@@ -3,7 +3,8 @@
  * usage: attn_bench            REALM_CPU=ref|avx2|avx512 chooses the level
  *
  * GFLOP/s counts 4 * head_dim per visible (row, key): scores and values, a multiply and an add
- * each. GB/s is the K and V that one pass over the context takes. Best of several runs, warm. */
+ * each. GB/s is the K and V that one pass over the context takes; cold calls take turns
+ * among caches that no processor cache holds together. Best of several runs. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,8 +67,18 @@ static double best_of(void (*call)(void *), void *arg)
     return best;
 }
 
+/* A line of the report: what is attended to, and how many caches the calls take in turn. */
+typedef struct attn_line {
+    const char *what;
+    uint32_t group, tokens, keys;
+    rl_kv_type type;
+    uint32_t caches;
+} attn_line;
+
 typedef struct attn_job {
     rl_attn a;
+    uint32_t caches, next, n_blocks;
+    const void **blocks; /* [caches][n_blocks] */
     void *scratch;
 } attn_job;
 
@@ -75,52 +86,63 @@ static void attend(void *arg)
 {
     attn_job *j = arg;
 
+    j->a.blocks = j->blocks + (size_t)j->next * j->n_blocks;
+    j->next = (j->next + 1) % j->caches;
     kn->attend(&j->a, j->scratch);
 }
 
-static void attn_line(const char *what, rl_kv_type type, uint32_t dim, uint32_t group,
-                      uint32_t tokens, uint32_t keys)
+/* Fills every block of every cache; they lie in memory as a pool would hand them out. */
+static uint8_t *fill_blocks(attn_job *j, size_t slab)
 {
-    size_t slab = rl_kv_slab_bytes(type, dim);
-    uint32_t n_blocks = (keys + RL_KV_BLOCK - 1) / RL_KV_BLOCK;
-    uint8_t *memory = need(rl_alloc_aligned(64, 2 * slab * n_blocks));
-    const void **blocks = need(rl_alloc_array(n_blocks, sizeof *blocks));
-    size_t row = (size_t)group * dim;
-    float *q = floats(tokens * row), *out = floats(tokens * row), *kv = floats(2 * dim);
-    double pairs = 0, flops, ns;
-    attn_job j = { .scratch = need(rl_alloc_aligned(64, rl_attn_scratch_bytes(dim, group))) };
+    uint32_t n = j->caches * j->n_blocks, dim = j->a.head_dim;
+    uint8_t *memory = need(rl_pages_map(2 * slab * n));
+    float *kv = floats(2 * (size_t)dim);
 
-    for (uint32_t i = 0; i < n_blocks * RL_KV_BLOCK; i++) {
-        uint8_t *b = memory + 2 * slab * (i / RL_KV_BLOCK);
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *b = memory + 2 * slab * ((uint64_t)i * 7919 % n); /* a prime: no two alike */
 
-        blocks[i / RL_KV_BLOCK] = b;
-        fill(kv, 2 * dim);
-        kn->kv_put(type, dim, kv, kv + dim, b, b + slab, i % RL_KV_BLOCK);
+        j->blocks[i] = b;
+        fill(kv, 2 * (size_t)dim);
+        for (uint32_t slot = 0; slot < RL_KV_BLOCK; slot++)
+            kn->kv_put(j->a.type, dim, kv, kv + dim, b, b + slab, slot);
     }
-    j.a = (rl_attn){ .type = type,
+    rl_free(kv);
+    return memory;
+}
+
+static void attn_run(const attn_line *l, uint32_t dim)
+{
+    size_t slab = rl_kv_slab_bytes(l->type, dim), row = (size_t)l->group * dim;
+    uint32_t n_blocks = (l->keys + RL_KV_BLOCK - 1) / RL_KV_BLOCK;
+    float *q = floats(l->tokens * row), *out = floats(l->tokens * row);
+    double pairs = 0, ns;
+    attn_job j = { .caches = l->caches, .n_blocks = n_blocks };
+    uint8_t *memory;
+
+    j.blocks = need(rl_alloc_array((size_t)l->caches * n_blocks, sizeof *j.blocks));
+    j.scratch = need(rl_alloc_aligned(64, rl_attn_scratch_bytes(dim, l->group)));
+    j.a = (rl_attn){ .type = l->type,
                      .head_dim = dim,
-                     .group = group,
-                     .n_tokens = tokens,
-                     .pos = keys - tokens,
+                     .group = l->group,
+                     .n_tokens = l->tokens,
+                     .pos = l->keys - l->tokens,
                      .scale = 1.0f / sqrtf((float)dim),
                      .q = q,
                      .q_stride = row,
                      .out = out,
                      .out_stride = row,
-                     .blocks = blocks,
                      .v_offset = slab };
+    memory = fill_blocks(&j, slab);
     ns = best_of(attend, &j);
-    for (uint32_t t = 0; t < tokens; t++)
-        pairs += (double)group * (keys - tokens + t + 1);
-    flops = pairs * 4 * dim;
-    printf("%-8s %-4s dim %3u group %u tokens %3u keys %5u  %10.1f us  %7.1f GFLOP/s  %6.1f GB/s\n",
-           what, type == RL_KV_BF16 ? "bf16" : "f32", dim, group, tokens, keys, ns * 1e-3,
-           flops / ns, (double)(2 * slab * n_blocks) / ns);
-    rl_free(memory);
-    rl_free(blocks);
+    for (uint32_t t = 0; t < l->tokens; t++)
+        pairs += (double)l->group * (l->keys - l->tokens + t + 1);
+    printf("%-12s %-4s dim %3u group %u tokens %3u keys %4u %9.1f us %6.1f GFLOP/s %5.1f GB/s\n",
+           l->what, l->type == RL_KV_BF16 ? "bf16" : "f32", dim, l->group, l->tokens, l->keys,
+           ns * 1e-3, pairs * 4 * dim / ns, (double)(2 * slab * n_blocks) / ns);
+    rl_pages_unmap(memory, 2 * slab * j.caches * n_blocks);
+    rl_free(j.blocks);
     rl_free(q);
     rl_free(out);
-    rl_free(kv);
     rl_free(j.scratch);
 }
 
@@ -226,6 +248,19 @@ static void vec_lines(void)
 int main(void)
 {
     static const uint32_t dims[] = { 64, 128, 256 };
+    static const attn_line lines[] = {
+        { "decode", 4, 1, 1024, RL_KV_BF16, 1 },
+        { "decode", 4, 1, 8192, RL_KV_BF16, 1 },
+        { "decode", 7, 1, 8192, RL_KV_BF16, 1 },
+        { "decode", 1, 1, 8192, RL_KV_BF16, 1 },
+        { "decode cold", 1, 1, 1024, RL_KV_BF16, 257 },
+        { "decode cold", 4, 1, 1024, RL_KV_BF16, 257 },
+        { "decode cold", 7, 1, 1024, RL_KV_BF16, 257 },
+        { "decode cold", 4, 1, 8192, RL_KV_BF16, 33 },
+        { "prefill", 4, 512, 512, RL_KV_BF16, 1 },
+        { "prefill", 7, 512, 4096, RL_KV_BF16, 1 },
+        { "prefill", 4, 512, 512, RL_KV_F32, 1 },
+    };
 
     if (rl_kernels_check()) {
         (void)fprintf(stderr, "%s\n", rl_kernels_check());
@@ -233,15 +268,9 @@ int main(void)
     }
     kn = rl_kernels_get();
     printf("%s, level %s, one thread\n", rl_cpu_name(), rl_level_name(kn->level));
-    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
-        attn_line("decode", RL_KV_BF16, dims[i], 4, 1, 1024);
-        attn_line("decode", RL_KV_BF16, dims[i], 4, 1, 8192);
-        attn_line("decode", RL_KV_BF16, dims[i], 7, 1, 8192);
-        attn_line("decode", RL_KV_BF16, dims[i], 1, 1, 8192);
-        attn_line("prefill", RL_KV_BF16, dims[i], 4, 512, 512);
-        attn_line("prefill", RL_KV_BF16, dims[i], 7, 512, 4096);
-        attn_line("prefill", RL_KV_F32, dims[i], 4, 512, 512);
-    }
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+        for (size_t k = 0; k < sizeof lines / sizeof *lines; k++)
+            attn_run(&lines[k], dims[i]);
     vec_lines();
     return 0;
 }

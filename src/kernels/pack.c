@@ -10,14 +10,14 @@
 size_t rl_panel_bytes(rl_type type, uint32_t k)
 {
     const rl_type_traits *t = rl_type_get(type);
-    size_t bytes;
+    uint32_t nb, share;
 
     RL_ASSERT(t && t->compute && k % t->block == 0);
     if (t->block == 1)
-        bytes = (size_t)k * RL_PANEL_ROWS * t->block_bytes;
-    else
-        bytes = k / t->block * (rl_panel_quants(type) + rl_panel_meta(type));
-    return (bytes + 63) / 64 * 64;
+        return ((size_t)k * RL_PANEL_ROWS * t->block_bytes + 63) / 64 * 64;
+    nb = k / t->block;
+    share = rl_panel_share(type);
+    return (size_t)(nb / share + nb % share) * RL_HEAD_BYTES + nb * rl_panel_body_bytes(type);
 }
 
 /* ---- floats ---------------------------------------------------------------------------------- */
@@ -51,10 +51,10 @@ static uint32_t at(uint32_t c, uint32_t r)
 
 static void pack_row32(rl_type type, uint32_t nb, uint32_t r, const uint8_t *row, uint8_t *panel)
 {
-    const size_t quants = rl_panel_quants(type), bytes = rl_type_get(type)->block_bytes;
+    const size_t bytes = rl_type_get(type)->block_bytes;
 
     for (uint32_t b = 0; b < nb; b++, row += bytes) {
-        uint8_t *q = panel + b * quants;
+        uint8_t *q = panel + rl_panel_body(type, b);
         const uint8_t *w = row + (type == RL_TYPE_Q5_0 ? 6 : 2);
         uint32_t high = 0;
 
@@ -68,15 +68,13 @@ static void pack_row32(rl_type type, uint32_t nb, uint32_t r, const uint8_t *row
             if (type == RL_TYPE_Q5_0)
                 q[256 + r * 4 + c % 4] |= (uint8_t)((high >> c & 1) << c / 4);
         }
-        memcpy(panel + nb * quants + b * RL_Q_32_SCALES + 2 * r, row, 2);
+        memcpy(panel + rl_panel_scales(type, b) + 2 * r, row, 2);
     }
 }
 
-float rl_panel_row32(rl_type type, uint32_t k, const uint8_t *panel, uint32_t b, uint32_t r,
-                     int8_t *w)
+float rl_panel_row32(rl_type type, const uint8_t *panel, uint32_t b, uint32_t r, int8_t *w)
 {
-    const size_t quants = rl_panel_quants(type);
-    const uint8_t *q = panel + b * quants;
+    const uint8_t *q = panel + rl_panel_body(type, b);
 
     for (uint32_t c = 0; c < 32; c++) {
         uint32_t nibble = c < 16 ? q[at(c % 16, r)] & 15u : q[at(c % 16, r)] >> 4;
@@ -89,7 +87,7 @@ float rl_panel_row32(rl_type type, uint32_t k, const uint8_t *panel, uint32_t b,
             w[c] = (int8_t)((int)(nibble | (q[256 + r * 4 + c % 4] >> c / 4 & 1u) << 4) -
                             RL_Q5_0_BIAS);
     }
-    return rl_f16_to_f32(rl_load_u16(panel + k / 32 * quants + b * RL_Q_32_SCALES + 2 * r));
+    return rl_f16_to_f32(rl_load_u16(panel + rl_panel_scales(type, b) + 2 * r));
 }
 
 /* ---- all types ------------------------------------------------------------------------------- */
@@ -98,9 +96,9 @@ static void pack_row256(rl_type type, uint32_t k, uint32_t r, const uint8_t *row
 {
     for (uint32_t b = 0; b < k / 256; b++) {
         if (type == RL_TYPE_Q4_K)
-            rl_pack_q4_k(k, b, r, row + b * 144u, panel);
+            rl_pack_q4_k(b, r, row + b * 144u, panel);
         else
-            rl_pack_q6_k(k, b, r, row + b * 210u, panel);
+            rl_pack_q6_k(b, r, row + b * 210u, panel);
     }
 }
 
@@ -128,7 +126,7 @@ static void unpack_q4_k(uint32_t k, const uint8_t *panel, uint32_t r, float *out
     rl_row256 w;
 
     for (uint32_t b = 0; b < k / 256; b++) {
-        rl_panel_row_q4_k(k, panel, b, r, &w);
+        rl_panel_row_q4_k(panel, b, r, &w);
         for (uint32_t c = 0; c < 256; c++)
             *out++ = w.d * (float)w.scale[c / 32] * (float)w.q[c] - w.dmin * (float)w.min[c / 32];
     }
@@ -139,7 +137,7 @@ static void unpack_q6_k(uint32_t k, const uint8_t *panel, uint32_t r, float *out
     rl_row256 w;
 
     for (uint32_t b = 0; b < k / 256; b++) {
-        rl_panel_row_q6_k(k, panel, b, r, &w);
+        rl_panel_row_q6_k(panel, b, r, &w);
         for (uint32_t c = 0; c < 256; c++)
             *out++ = w.d * (float)w.scale[c / 16] * (float)(w.q[c] - RL_Q6_K_BIAS);
     }
@@ -156,7 +154,7 @@ void rl_panel_unpack_row(rl_type type, uint32_t k, const void *panel, uint32_t r
     } else if (t->block == 32) {
         for (uint32_t b = 0; b < k / 32; b++) {
             int8_t w[32];
-            float d = rl_panel_row32(type, k, panel, b, r, w);
+            float d = rl_panel_row32(type, panel, b, r, w);
 
             for (uint32_t c = 0; c < 32; c++)
                 *out++ = (float)w[c] * d;

@@ -39,6 +39,8 @@ static const rl_type_traits traits[RL_TYPE_COUNT] = {
     [RL_TYPE_TQ1_0]   = { "TQ1_0",   256,  54, false, RL_ACT_F32 },
     [RL_TYPE_TQ2_0]   = { "TQ2_0",   256,  66, false, RL_ACT_F32 },
     [RL_TYPE_MXFP4]   = { "MXFP4",    32,  17, false, RL_ACT_F32 },
+    [RL_TYPE_NVFP4]   = { "NVFP4",    64,  36, false, RL_ACT_F32 },
+    [RL_TYPE_Q1_0]    = { "Q1_0",    128,  18, false, RL_ACT_F32 },
 };
 /* clang-format on */
 

@@ -48,7 +48,9 @@ typedef enum rl_type {
     RL_TYPE_TQ1_0 = 34,
     RL_TYPE_TQ2_0 = 35,
     RL_TYPE_MXFP4 = 39,
-    RL_TYPE_COUNT = 40
+    RL_TYPE_NVFP4 = 40,
+    RL_TYPE_Q1_0 = 41,
+    RL_TYPE_COUNT = 42
 } rl_type;
 
 /* The forms in which a matmul takes its activations. */

@@ -22,7 +22,7 @@ static void matmul32(rl_type type, const uint8_t *panel, uint32_t k, const rl_ac
     for (uint32_t r = 0; r < RL_PANEL_ROWS; r++) {
         for (uint32_t b = 0; b < k / 32; b++) {
             int8_t w[32];
-            float d = rl_panel_row32(type, k, panel, b, r, w);
+            float d = rl_panel_row32(type, panel, b, r, w);
 
             for (uint32_t row = row0; row < row1; row++) {
                 const rl_act32 *x = rl_acts_q32(a, row) + b;
@@ -99,7 +99,7 @@ static void matmul_q4_k(const void *panel, uint32_t k, const rl_acts *a, uint32_
     clear(row1 - row0, out, ldo);
     for (uint32_t r = 0; r < RL_PANEL_ROWS; r++) {
         for (uint32_t b = 0; b < k / 256; b++) {
-            rl_panel_row_q4_k(k, panel, b, r, &w);
+            rl_panel_row_q4_k(panel, b, r, &w);
             for (uint32_t row = row0; row < row1; row++) {
                 float *o = out + (row - row0) * ldo + r;
 
@@ -118,7 +118,7 @@ static void matmul_q6_k(const void *panel, uint32_t k, const rl_acts *a, uint32_
     clear(row1 - row0, out, ldo);
     for (uint32_t r = 0; r < RL_PANEL_ROWS; r++) {
         for (uint32_t b = 0; b < k / 256; b++) {
-            rl_panel_row_q6_k(k, panel, b, r, &w);
+            rl_panel_row_q6_k(panel, b, r, &w);
             for (uint32_t row = row0; row < row1; row++) {
                 float *o = out + (row - row0) * ldo + r;
 

@@ -1,0 +1,158 @@
+/* Matmul of the 32-block types with AVX-512 VNNI: the bits of ref/matmul.c.
+ *
+ * A tile is 16 outputs (a panel) times n activation rows: n integer and n float accumulators. One
+ * load of a lane group serves n `vpdpbusd` whose other operand is 4 activations of a row broadcast
+ * from memory. The instruction wants unsigned weights, so they stay biased and the accumulator
+ * starts at minus the bias times the sum of the activations (rl_act32.bias). Few rows read the
+ * packed weights directly; many rows have Q4_0 and Q5_0 panels spread to bytes in scratch first,
+ * which is the form of Q8_0. */
+#include "kernels/panel.h"
+#include "kernels/x86/vnni_avx512.h"
+#include "kernels/x86/x86.h"
+
+#define SPREAD_ROWS 25u /* from here on spreading pays */
+
+/* Reads lane groups g and g + 4 of a block as unsigned bytes. */
+RL_INLINE void load_groups(rl_type type, const uint8_t *q, uint32_t g, __m512i *low, __m512i *high)
+{
+    const __m512i nibble = _mm512_set1_epi8(15), fifth = _mm512_set1_epi8(16);
+    __m512i v = _mm512_load_si512(q + g * RL_GROUP_BYTES);
+
+    if (type == RL_TYPE_Q8_0) {
+        *low = v;
+        *high = _mm512_load_si512(q + (g + 4) * RL_GROUP_BYTES);
+        return;
+    }
+    *low = _mm512_and_si512(v, nibble);
+    *high = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
+    if (type == RL_TYPE_Q5_0) { /* 0xea: (a & b) | c */
+        __m512i bits = _mm512_load_si512(q + 256);
+
+        *low = _mm512_ternarylogic_epi32(_mm512_slli_epi16(bits, (int)(4 - g)), fifth, *low, 0xea);
+        *high = _mm512_ternarylogic_epi32(_mm512_srli_epi16(bits, (int)g), fifth, *high, 0xea);
+    }
+}
+
+/* -bias * sum of q from -128 * sum of q. */
+RL_INLINE __m512i start(rl_type type, const rl_act32 *x)
+{
+    __m512i bias = _mm512_set1_epi32(x->bias);
+
+    if (type == RL_TYPE_Q4_0)
+        return _mm512_srai_epi32(bias, 4);
+    if (type == RL_TYPE_Q5_0)
+        return _mm512_srai_epi32(bias, 3);
+    return bias;
+}
+
+RL_INLINE const rl_act32 *row_at(const rl_tile_rows *t, uint32_t i)
+{
+    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
+}
+
+RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb, rl_tile_rows t)
+{
+    __m512 sum[RL_TILE_ROWS];
+    __m512i dot[RL_TILE_ROWS];
+
+    RL_UNROLL
+    for (uint32_t i = 0; i < n; i++)
+        sum[i] = _mm512_setzero_ps();
+    for (uint32_t b = 0; b < nb; b++, t.x += sizeof(rl_act32)) {
+        const uint8_t *q = panel + rl_panel_body(type, b);
+        __m512 d;
+
+        rl_tile_prefetch(&t, n, (rl_panel_body_bytes(type) + 32) / 64 + 1);
+        RL_UNROLL
+        for (uint32_t i = 0; i < n; i++)
+            dot[i] = start(type, row_at(&t, i));
+        RL_UNROLL
+        for (uint32_t g = 0; g < 4; g++) {
+            __m512i low, high;
+
+            load_groups(type, q, g, &low, &high);
+            RL_UNROLL
+            for (uint32_t i = 0; i < n; i++)
+                dot[i] = rl_dot4_avx512(dot[i], low, row_at(&t, i)->q + 4 * g);
+            RL_UNROLL
+            for (uint32_t i = 0; i < n; i++)
+                dot[i] = rl_dot4_avx512(dot[i], high, row_at(&t, i)->q + 4 * g + 16);
+        }
+        d = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(panel + rl_panel_scales(type, b))));
+        RL_UNROLL
+        for (uint32_t i = 0; i < n; i++)
+            sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]),
+                                     _mm512_mul_ps(d, _mm512_set1_ps(row_at(&t, i)->s)), sum[i]);
+    }
+    RL_UNROLL
+    for (uint32_t i = 0; i < n; i++)
+        _mm512_storeu_ps(t.out + i * t.ldo, sum[i]);
+}
+
+#define tiles_q4_0_form(...) tile(RL_TYPE_Q4_0, __VA_ARGS__)
+#define tiles_q5_0_form(...) tile(RL_TYPE_Q5_0, __VA_ARGS__)
+#define tiles_q8_0_form(...) tile(RL_TYPE_Q8_0, __VA_ARGS__)
+
+RL_TILES(tiles_q4_0)
+RL_TILES(tiles_q5_0)
+RL_TILES(tiles_q8_0)
+
+/* Spreads a panel of Q4_0 or Q5_0 to one of Q8_0. */
+RL_INLINE void spread(rl_type type, const uint8_t *panel, uint32_t nb, uint8_t *to)
+{
+    const __m512i up = _mm512_set1_epi8(
+        (char)(RL_Q8_0_BIAS - (type == RL_TYPE_Q4_0 ? RL_Q4_0_BIAS : RL_Q5_0_BIAS)));
+
+    for (uint32_t b = 0; b < nb; b++) {
+        const uint8_t *q = panel + rl_panel_body(type, b);
+        uint8_t *w = to + rl_panel_body(RL_TYPE_Q8_0, b);
+
+        if (b % 2 == 0)
+            memcpy(w - RL_HEAD_BYTES, q - RL_HEAD_BYTES, RL_HEAD_BYTES);
+        RL_UNROLL
+        for (uint32_t g = 0; g < 4; g++) {
+            __m512i low, high;
+
+            load_groups(type, q, g, &low, &high);
+            _mm512_store_si512(w + g * RL_GROUP_BYTES, _mm512_add_epi8(low, up));
+            _mm512_store_si512(w + (g + 4) * RL_GROUP_BYTES, _mm512_add_epi8(high, up));
+        }
+    }
+}
+
+RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, const void *panel, uint32_t k,
+                      const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo,
+                      void *scratch)
+{
+    const void *weights = panel;
+    rl_tile_rows t = { .x = a->q32 + row0 * a->q32_stride,
+                       .stride = a->q32_stride,
+                       .out = out,
+                       .ldo = ldo,
+                       .step = rl_panel_body_bytes(type) + 32 };
+
+    if (type != RL_TYPE_Q8_0 && row1 - row0 >= SPREAD_ROWS) {
+        spread(type, panel, k / 32, scratch);
+        weights = scratch;
+        tiles = tiles_q8_0;
+    }
+    rl_run_tiles_avx512(tiles, weights, k / 32, panel, rl_panel_bytes(type, k), row1 - row0, t);
+}
+
+void rl_matmul_q8_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
+                           uint32_t row1, float *out, size_t ldo, void *scratch)
+{
+    matmul(RL_TYPE_Q8_0, tiles_q8_0, panel, k, a, row0, row1, out, ldo, scratch);
+}
+
+void rl_matmul_q4_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
+                           uint32_t row1, float *out, size_t ldo, void *scratch)
+{
+    matmul(RL_TYPE_Q4_0, tiles_q4_0, panel, k, a, row0, row1, out, ldo, scratch);
+}
+
+void rl_matmul_q5_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
+                           uint32_t row1, float *out, size_t ldo, void *scratch)
+{
+    matmul(RL_TYPE_Q5_0, tiles_q5_0, panel, k, a, row0, row1, out, ldo, scratch);
+}

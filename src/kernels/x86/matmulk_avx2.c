@@ -1,0 +1,195 @@
+/* Matmul of the 256-block types with AVX2: the bits of ref/matmul.c (see tile_avx2.h). The scale of
+ * a sub-block is multiplied in by the instruction that widens to 32 bits. */
+#include "kernels/panel.h"
+#include "kernels/x86/tile_avx2.h"
+#include "kernels/x86/x86.h"
+
+/* Scales of half a panel, one block, in lanes. */
+typedef struct block_scales {
+    __m256i pair[16]; /* the scale in both 16-bit halves of its lane */
+    __m256i lane[16]; /* Q6_K: in 32 bits */
+    __m256i mins[4];  /* Q4_K: 16-bit pairs of sub-blocks (0, 1), (2, 3) .. */
+    __m256 d, dmin;
+} block_scales;
+
+RL_INLINE const rl_act256 *row_at(const rl_tile_avx2 *t, uint32_t i)
+{
+    return (const rl_act256 *)(const void *)(t->x + i * t->stride);
+}
+
+/* Byte `i` of each lane, in both 16-bit halves. */
+RL_INLINE __m256i byte_pair(__m256i v, int i)
+{
+    const int pick = i | 0x80 << 8 | i << 16;
+
+    return _mm256_shuffle_epi8(
+        v, _mm256_add_epi8(_mm256_set1_epi32((int)((unsigned)pick | 0x80000000u)),
+                           _mm256_setr_epi32(0, 0x00040004, 0x00080008, 0x000c000c, 0, 0x00040004,
+                                             0x00080008, 0x000c000c)));
+}
+
+RL_INLINE void scales_q4_k(const uint8_t *body, block_scales *s)
+{
+    const __m256i nibble = _mm256_set1_epi8(15), two = _mm256_set1_epi8(0x30);
+    const __m256i pairs = _mm256_set1_epi32(0x00ff00ff);
+    __m256i high = rl_load_avx2(body + 128);
+
+    RL_UNROLL
+    for (int h = 0; h < 2; h++) {
+        __m256i low = rl_load_avx2(body + 64 * h);
+        __m256i sc = h ? high : _mm256_slli_epi16(high, 4);
+        __m256i mn = h ? _mm256_srli_epi16(high, 2) : _mm256_slli_epi16(high, 2);
+
+        sc = _mm256_or_si256(_mm256_and_si256(low, nibble), _mm256_and_si256(sc, two));
+        mn = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(low, 4), nibble),
+                             _mm256_and_si256(mn, two));
+        s->pair[4 * h] = byte_pair(sc, 0);
+        s->pair[4 * h + 1] = byte_pair(sc, 2);
+        s->pair[4 * h + 2] = byte_pair(sc, 1);
+        s->pair[4 * h + 3] = byte_pair(sc, 3);
+        s->mins[2 * h] = _mm256_and_si256(mn, pairs);
+        s->mins[2 * h + 1] = _mm256_and_si256(_mm256_srli_epi32(mn, 8), pairs);
+    }
+}
+
+RL_INLINE void load_scales(rl_type type, const uint8_t *panel, uint32_t half, uint32_t b,
+                           block_scales *s)
+{
+    const uint8_t *body = panel + rl_panel_body(type, b);
+    const uint8_t *d = panel + rl_panel_scales(type, b) + 16 * half;
+
+    s->d = _mm256_cvtph_ps(_mm_load_si128((const __m128i *)d));
+    if (type == RL_TYPE_Q4_K) {
+        s->dmin = _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(d + 32)));
+        scales_q4_k(body + 32 * half, s);
+        return;
+    }
+    for (int i = 0; i < 16; i++) {
+        s->lane[i] =
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(body + 16 * i + 8 * half)));
+        s->pair[i] = _mm256_or_si256(_mm256_slli_epi32(s->lane[i], 16),
+                                     _mm256_and_si256(s->lane[i], _mm256_set1_epi32(0xffff)));
+    }
+}
+
+/* Lane group g (0..3) of half h of a run of 32 columns, as unsigned bytes. */
+RL_INLINE __m256i load_group(rl_type type, const uint8_t *run, int h, int g)
+{
+    __m256i v = rl_load_avx2(run + 64 * g), high;
+
+    if (h)
+        v = _mm256_srli_epi16(v, 4);
+    v = _mm256_and_si256(v, _mm256_set1_epi8(15));
+    if (type == RL_TYPE_Q4_K)
+        return v;
+    high = rl_load_avx2(run + 256 + 64 * h);
+    if (g == 0)
+        high = _mm256_slli_epi16(high, 4);
+    else if (g == 1)
+        high = _mm256_slli_epi16(high, 2);
+    else if (g == 3)
+        high = _mm256_srli_epi16(high, 2);
+    return _mm256_or_si256(v, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
+}
+
+/* Adds run r (32 columns) to total [n]. Q4_K may add up all 8 groups in 16 bits, Q6_K two. */
+RL_INLINE void add_run(rl_type type, uint32_t n, const uint8_t *run, uint32_t r,
+                       const block_scales *s, const rl_tile_avx2 *t, __m256i *total)
+{
+    const int groups = type == RL_TYPE_Q4_K ? 8 : 2;
+    __m256i part[RL_TILE_ROWS];
+
+    RL_UNROLL
+    for (int g = 0; g < 8; g++) {
+        const uint32_t sub = type == RL_TYPE_Q4_K ? r : 2 * r + (uint32_t)g / 4;
+        __m256i w = load_group(type, run, g / 4, g % 4);
+
+        RL_UNROLL
+        for (uint32_t i = 0; i < n; i++) {
+            const rl_act256 *x = row_at(t, i);
+            __m256i p = _mm256_maddubs_epi16(w, rl_broadcast4_avx2(x->q + 32 * r + 4 * g));
+
+            part[i] = g % groups ? _mm256_add_epi16(part[i], p) : p;
+            if (g % groups == groups - 1)
+                total[i] = _mm256_add_epi32(total[i], _mm256_madd_epi16(part[i], s->pair[sub]));
+            if (type == RL_TYPE_Q6_K && g % 4 == 3)
+                total[i] = _mm256_add_epi32(
+                    total[i], _mm256_mullo_epi32(s->lane[sub], _mm256_set1_epi32(x->bias16[sub])));
+        }
+    }
+}
+
+/* Adds to out [n] what the totals of a block come to. */
+RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, const __m256i *total,
+                            const rl_tile_avx2 *t, bool first)
+{
+    RL_UNROLL
+    for (uint32_t i = 0; i < n; i++) {
+        const rl_act256 *row = row_at(t, i);
+        float *out = t->out + i * t->ldo;
+        __m256 sum = first ? _mm256_setzero_ps() : _mm256_loadu_ps(out);
+        __m256 v = _mm256_cvtepi32_ps(total[i]);
+
+        if (type == RL_TYPE_Q4_K) {
+            __m256i mins = _mm256_setzero_si256();
+
+            RL_UNROLL
+            for (int p = 0; p < 4; p++)
+                mins = _mm256_add_epi32(
+                    mins, _mm256_madd_epi16(s->mins[p], rl_broadcast4_avx2(row->sum32 + 2 * p)));
+            v = _mm256_fmsub_ps(s->d, v, _mm256_mul_ps(s->dmin, _mm256_cvtepi32_ps(mins)));
+        } else {
+            v = _mm256_mul_ps(s->d, v);
+        }
+        _mm256_storeu_ps(out, _mm256_fmadd_ps(_mm256_set1_ps(row->s), v, sum));
+    }
+}
+
+RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t half, uint32_t nb,
+                    rl_tile_avx2 t)
+{
+    const size_t quants = type == RL_TYPE_Q4_K ? RL_Q4_K_QUANTS : RL_Q6_K_QUANTS;
+    const size_t run_bytes = type == RL_TYPE_Q4_K ? 256 : RL_Q6_K_RUN;
+    __m256i total[RL_TILE_ROWS];
+    block_scales s;
+
+    for (uint32_t b = 0; b < nb; b++, t.x += sizeof(rl_act256)) {
+        const uint8_t *run = panel + rl_panel_body(type, b) + quants + 32 * half;
+
+        load_scales(type, panel, half, b, &s);
+        RL_UNROLL
+        for (uint32_t i = 0; i < n; i++)
+            total[i] = _mm256_setzero_si256();
+        for (uint32_t r = 0; r < 8; r++, run += run_bytes)
+            add_run(type, n, run, r, &s, &t, total);
+        finish_block(type, n, &s, total, &t, b == 0);
+    }
+}
+
+#define tiles_q4_k_form(...) tile(RL_TYPE_Q4_K, __VA_ARGS__)
+#define tiles_q6_k_form(...) tile(RL_TYPE_Q6_K, __VA_ARGS__)
+
+RL_TILES(tiles_q4_k)
+RL_TILES(tiles_q6_k)
+
+static void run(const rl_tile_avx2_fn *tiles, const void *panel, uint32_t k, const rl_acts *a,
+                uint32_t row0, uint32_t row1, float *out, size_t ldo)
+{
+    rl_tile_avx2 t = { a->q256 + row0 * a->q256_stride, a->q256_stride, out, ldo };
+
+    rl_run_tiles_avx2(tiles, panel, k / 256, row1 - row0, t);
+}
+
+void rl_matmul_q4_k_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
+                         uint32_t row1, float *out, size_t ldo, void *scratch)
+{
+    (void)scratch;
+    run(tiles_q4_k, panel, k, a, row0, row1, out, ldo);
+}
+
+void rl_matmul_q6_k_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
+                         uint32_t row1, float *out, size_t ldo, void *scratch)
+{
+    (void)scratch;
+    run(tiles_q6_k, panel, k, a, row0, row1, out, ldo);
+}

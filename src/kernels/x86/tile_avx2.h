@@ -1,0 +1,75 @@
+/* Private to x86/: what the AVX2 matmuls share.
+ *
+ * A tile is 8 outputs (half a panel: the first or second 32 bytes of every lane group) times up to
+ * 4 activation rows. Without VNNI a dot product is `vpmaddubsw`: unsigned weights times signed
+ * activations, neighbours added in 16 bits with saturation, which exact results must never reach:
+ * with |activation| <= 127 a step is at most w_max * 254, so 8, 4 and 2 steps may be added up for
+ * weights of 4, 5 and 6 bits before they are widened. */
+#ifndef RL_KERNELS_TILE_AVX2_H
+#define RL_KERNELS_TILE_AVX2_H
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+
+#define RL_INLINE    static inline __attribute__((always_inline))
+#define RL_UNROLL    _Pragma("GCC unroll 16")
+#define RL_TILE_ROWS 4u
+
+typedef struct rl_tile_avx2 {
+    const uint8_t *x; /* first record of the first row */
+    size_t stride;
+    float *out; /* of the half */
+    size_t ldo;
+} rl_tile_avx2;
+
+/* panel: moved on by 32 bytes for the second half; scales stay where they are, `half` tells. */
+typedef void (*rl_tile_avx2_fn)(const uint8_t *panel, uint32_t half, uint32_t nb, rl_tile_avx2 t);
+
+RL_INLINE __m256i rl_load_avx2(const void *p)
+{
+    return _mm256_load_si256((const __m256i *)p);
+}
+
+/* 4 activations in every lane. */
+RL_INLINE __m256i rl_broadcast4_avx2(const void *p)
+{
+    int32_t v;
+
+    memcpy(&v, p, sizeof v);
+    return _mm256_set1_epi32(v);
+}
+
+static inline void rl_run_tiles_avx2(const rl_tile_avx2_fn *tiles, const void *panel, uint32_t nb,
+                                     uint32_t n_rows, rl_tile_avx2 t)
+{
+    uint32_t n_tiles = (n_rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
+
+    for (; n_tiles; n_tiles--) {
+        uint32_t n = (n_rows + n_tiles - 1) / n_tiles;
+        rl_tile_avx2 second = t;
+
+        second.out += 8;
+        tiles[n - 1](panel, 0, nb, t);
+        tiles[n - 1](panel, 1, nb, second);
+        n_rows -= n;
+        t.x += n * t.stride;
+        t.out += n * t.ldo;
+    }
+}
+
+/* The tile functions of 1 to 4 rows; `name`_form(n, ...) is the template. */
+#define RL_TILE(name, n)                                                                           \
+    static void name##_##n(const uint8_t *panel, uint32_t half, uint32_t nb, rl_tile_avx2 t)       \
+    {                                                                                              \
+        name##_form(n, panel, half, nb, t);                                                        \
+    }
+#define RL_TILES(name)                                                                             \
+    RL_TILE(name, 1)                                                                               \
+    RL_TILE(name, 2)                                                                               \
+    RL_TILE(name, 3)                                                                               \
+    RL_TILE(name, 4)                                                                               \
+    static const rl_tile_avx2_fn name[RL_TILE_ROWS] = { name##_1, name##_2, name##_3, name##_4 };
+
+#endif

@@ -1,0 +1,116 @@
+/* Private to x86/: what the AVX-512 matmuls share: the dot product instruction and running a range
+ * of rows in tiles.
+ *
+ * Weights come from memory once per panel, by prefetch into the second level: into the first it
+ * would occupy the line fill buffers that the tile's own loads need. When a range takes several
+ * tiles, only the last one prefetches, the whole next panel. */
+#ifndef RL_KERNELS_VNNI_AVX512_H
+#define RL_KERNELS_VNNI_AVX512_H
+
+#include <immintrin.h>
+
+#include "kernels/kernels.h"
+
+#define RL_INLINE static inline __attribute__((always_inline))
+#define RL_UNROLL _Pragma("GCC unroll 16")
+
+#define RL_TILE_ROWS 12u /* of the highest tile: 2 * 12 accumulators of 32 registers */
+#define RL_TILE_NEAR                                                                               \
+    3u /* up to here a tile is bound by memory and prefetches into the first level */
+
+/* What a tile works on besides the weights. */
+typedef struct rl_tile_rows {
+    const uint8_t *x; /* first record of the first row */
+    size_t stride;
+    float *out;
+    size_t ldo;
+    const uint8_t *ahead; /* prefetched next, `step` further each time */
+    size_t step;
+} rl_tile_rows;
+
+typedef void (*rl_tile_fn)(const void *weights, uint32_t nb, rl_tile_rows t);
+
+/* sum += w (unsigned bytes) times 4 activations broadcast from memory: of the intrinsics GCC 12
+ * makes two instructions. */
+RL_INLINE __m512i rl_dot4_avx512(__m512i sum, __m512i w, const int8_t *q)
+{
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0"
+            : "+v"(sum)
+            : "v"(w), "m"(*(const int8_t(*)[4])(const void *)q));
+    return sum;
+}
+
+/* sum += w (pairs of 16 bits) times a pair broadcast from memory. */
+RL_INLINE __m512i rl_dot2_avx512(__m512i sum, __m512i w, const int16_t *q)
+{
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0"
+            : "+v"(sum)
+            : "v"(w), "m"(*(const int16_t(*)[2])(const void *)q));
+    return sum;
+}
+
+/* Prefetches `lines` cache lines and moves on by one step; n: rows of the tile. */
+RL_INLINE void rl_tile_prefetch(rl_tile_rows *t, uint32_t n, size_t lines)
+{
+    RL_UNROLL
+    for (size_t i = 0; i < lines; i++) {
+        if (n <= RL_TILE_NEAR)
+            _mm_prefetch((const char *)t->ahead + 64 * i, _MM_HINT_T0);
+        else
+            _mm_prefetch((const char *)t->ahead + 64 * i, _MM_HINT_T1);
+    }
+    t->ahead += t->step;
+}
+
+/* Rows `n_rows` from t->x on, in tiles as equal in height as can be. packed: the panel in memory,
+ * panel_bytes long; weights: the same or its spread form. */
+static inline void rl_run_tiles_avx512(const rl_tile_fn *tiles, const void *weights, uint32_t nb,
+                                       const uint8_t *packed, size_t panel_bytes, uint32_t n_rows,
+                                       rl_tile_rows t)
+{
+    const size_t step = t.step;
+    uint32_t n_tiles = (n_rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
+
+    if (n_rows <= RL_TILE_ROWS && weights == packed) {
+        t.ahead = packed + (n_rows <= RL_TILE_NEAR ? 2048 : 8192);
+        tiles[n_rows - 1](weights, nb, t);
+        return;
+    }
+    for (; n_tiles; n_tiles--) {
+        uint32_t n = (n_rows + n_tiles - 1) / n_tiles;
+
+        t.ahead = n_tiles == 1 ? packed + panel_bytes : packed;
+        t.step = n_tiles == 1 ? step : 0;
+        tiles[n - 1](weights, nb, t);
+        n_rows -= n;
+        t.x += n * t.stride;
+        t.out += n * t.ldo;
+    }
+}
+
+/* The tile functions of 1 to 12 rows of one form of weights; `name`_form(n, ...) is the template.
+ */
+#define RL_TILE(name, n)                                                                           \
+    static void name##_##n(const void *weights, uint32_t nb, rl_tile_rows t)                       \
+    {                                                                                              \
+        name##_form(n, weights, nb, t);                                                            \
+    }
+#define RL_TILES(name)                                                                             \
+    RL_TILE(name, 1)                                                                               \
+    RL_TILE(name, 2)                                                                               \
+    RL_TILE(name, 3)                                                                               \
+    RL_TILE(name, 4)                                                                               \
+    RL_TILE(name, 5)                                                                               \
+    RL_TILE(name, 6)                                                                               \
+    RL_TILE(name, 7)                                                                               \
+    RL_TILE(name, 8)                                                                               \
+    RL_TILE(name, 9)                                                                               \
+    RL_TILE(name, 10)                                                                              \
+    RL_TILE(name, 11)                                                                              \
+    RL_TILE(name, 12)                                                                              \
+    static const rl_tile_fn name[RL_TILE_ROWS] = {                                                 \
+        name##_1, name##_2, name##_3, name##_4,  name##_5,  name##_6,                              \
+        name##_7, name##_8, name##_9, name##_10, name##_11, name##_12,                             \
+    };
+
+#endif
