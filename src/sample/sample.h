@@ -1,12 +1,15 @@
 /* Sampling: logits -> id.
  *
  * 1. A draw is a function of (logits, parameters, accepted history, seed, choice, position) alone:
- *    the random number is Philox4x32-10 (Salmon et al., 2011) with key = seed and counter = (choice,
- *    absolute position), so preemption, speculation and restore do not move it.
+ *    the random number is Philox4x32-10 (Salmon et al., 2011) with key = seed and counter =
+ * (choice, absolute position), so preemption, speculation and restore do not move it.
  * 2. Order: logit bias, penalties (last 64 accepted ids, prompt included), top-k, typical, top-p,
- *    min-p, temperature, draw. Ties go to the lower id. Sums run in fixed tiles in rising order of
- *    candidates. temperature 0 is greedy: the best after bias and penalties.
- * 3. Log-probabilities are of the raw logits. NaN logits are EMODEL, never an id.
+ *    min-p, temperature, draw. Each filter works on the softmax over what the one before it left
+ * and leaves at least one. Ties go to the lower id. The draw walks the candidates in rising id;
+ * sums are double, in fixed tiles in rising id. temperature 0 is greedy: the best after bias and
+ *    penalties.
+ * 3. Log-probabilities are of the raw logits. A NaN counts as -inf and is never drawn; a logit of
+ *    +inf, or none that is finite, is EMODEL.
  * 4. A sampler belongs to one sequence; one thread at a time. */
 #ifndef RL_SAMPLE_SAMPLE_H
 #define RL_SAMPLE_SAMPLE_H
@@ -21,23 +24,23 @@
 
 typedef struct rl_logit_bias {
     uint32_t id;
-    float    bias;
+    float bias;
 } rl_logit_bias;
 
 /* The zero value is greedy without penalties. */
 typedef struct rl_sample_params {
-    float    temperature;        /* 0: greedy; 0..100 */
-    uint32_t top_k;              /* 0: off */
-    float    top_p;              /* 0 or >= 1: off */
-    float    min_p;              /* 0: off; < 1 */
-    float    typical_p;          /* 0 or >= 1: off */
-    float    repetition_penalty; /* 0 or 1: off; divides positive, multiplies negative logits */
-    float    presence_penalty, frequency_penalty; /* -2..2 */
-    bool     has_seed;           /* else one is drawn from the system and kept in the sampler */
+    float temperature;        /* 0: greedy; 0..100 */
+    uint32_t top_k;           /* 0: off */
+    float top_p;              /* 0 or >= 1: off */
+    float min_p;              /* 0: off; < 1 */
+    float typical_p;          /* 0 or >= 1: off */
+    float repetition_penalty; /* 0 or 1: off; 0..100; divides positive, multiplies negative */
+    float presence_penalty, frequency_penalty; /* -2..2 */
+    bool has_seed; /* else one is drawn from the system and kept in the sampler */
     uint64_t seed;
     uint32_t choice;
-    const rl_logit_bias *bias;   /* borrowed until rl_sampler_new returns */
-    size_t   n_bias;
+    const rl_logit_bias *bias; /* borrowed until rl_sampler_new returns; -1e6..1e6, no id twice */
+    size_t n_bias;
 } rl_sample_params;
 
 typedef struct rl_sampler rl_sampler;
@@ -45,15 +48,18 @@ typedef struct rl_sampler rl_sampler;
 /* -> OK | EINVAL (a value out of range or not finite; err names it) | ENOMEM */
 realm_status rl_sampler_new(rl_sampler **out, const rl_sample_params *p, uint32_t n_vocab,
                             realm_error *err) REALM_MUST_USE;
-realm_status rl_sampler_clone(rl_sampler **out, const rl_sampler *s, realm_error *err)
-    REALM_MUST_USE;
-void         rl_sampler_free(rl_sampler *s); /* NULL is fine */
-uint64_t     rl_sampler_seed(const rl_sampler *s);
+realm_status rl_sampler_clone(rl_sampler **out, const rl_sampler *s,
+                              realm_error *err) REALM_MUST_USE;
+void rl_sampler_free(rl_sampler *s); /* NULL is fine */
+uint64_t rl_sampler_seed(const rl_sampler *s);
+uint32_t rl_sampler_n_vocab(const rl_sampler *s);
 
 /* Reads parameters from a JSON object text: temperature, top_k, top_p, min_p, typical_p,
  * repetition_penalty, presence_penalty, frequency_penalty, seed, choice, logit_bias {"id": bias}.
- * Unknown keys are ignored, null counts as absent. *bias is rl_alloc'ed (caller frees; may be NULL);
- * p->bias points to it. -> OK | EINVAL | ENOMEM */
+ * Unknown keys are ignored, null counts as absent; what is absent keeps what *p holds. With a
+ * logit_bias *bias is rl_alloc'ed (the caller rl_frees it) and p->bias points to it, else it is
+ * NULL. Ranges are those of rl_sampler_new, told by key. *p is unchanged on failure.
+ * -> OK | EINVAL | ENOMEM */
 realm_status rl_sample_params_parse(rl_sample_params *p, rl_logit_bias **bias, const char *json,
                                     size_t n, realm_error *err) REALM_MUST_USE;
 
@@ -67,11 +73,12 @@ void rl_sampler_accept(rl_sampler *s, const uint32_t *ids, size_t n);
 
 typedef struct rl_logprob {
     uint32_t id;
-    float    logprob;
+    float logprob;
 } rl_logprob;
 
 /* Log-probability of `id` and of the k best (best first), from raw logits. log-sum-exp in double,
- * fixed tiles of 4096 in rising order. top [k] may be NULL when k is 0. -> the log-sum-exp */
+ * fixed tiles of 4096 in rising order. top [k] may be NULL when k is 0; entries past the vocabulary
+ * get id UINT32_MAX and -inf. Without a finite logit all are -inf. -> the log-sum-exp */
 double rl_logprobs(const float *logits, uint32_t n_vocab, uint32_t id, float *logprob,
                    rl_logprob *top, uint32_t k);
 

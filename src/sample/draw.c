@@ -1,0 +1,115 @@
+/* One draw: which candidates are left after the filters, and the id the random number falls on. */
+#include "sample/sampler.h"
+
+#include "sample/philox.h"
+
+#include <math.h>
+
+#define HEAP_K 1024u /* up to here the k best come from a heap, above from counting */
+
+static bool on(float p)
+{
+    return p > 0 && p < 1;
+}
+
+/* For top-p over the whole vocabulary: the candidates down to a logit low enough that the mass
+ * reaches `least`. Nearly always the first try holds it, and a few hundred ids. */
+static realm_status gather_mass(const rl_dense *d, float max, double least, rl_cands *c)
+{
+    static const float depth[] = { 8, 20, 60, INFINITY };
+    realm_status st = REALM_OK;
+
+    for (uint32_t i = 0; i < sizeof depth / sizeof *depth; i++) {
+        c->n = 0;
+        st = rl_dense_gather(d, max - depth[i], c);
+        if (st != REALM_OK || rl_cands_weigh(c, 1) >= least)
+            break;
+    }
+    return st;
+}
+
+/* The candidates after top-k, and after top-p where it can work on all ids at once. */
+static realm_status first_filter(const rl_sampler *s, const rl_dense *d, float max, rl_cands *c)
+{
+    const rl_sample_params *p = &s->p;
+    bool top_k = p->top_k && p->top_k < s->n_vocab;
+    realm_status st;
+
+    if (top_k && p->top_k <= HEAP_K) {
+        st = rl_dense_best(d, p->top_k, c);
+    } else if (top_k || on(p->typical_p)) {
+        st = rl_dense_gather(d, -INFINITY, c);
+        if (st == REALM_OK && top_k)
+            rl_cands_top_k(c, p->top_k);
+    } else if (on(p->top_p)) {
+        double least = (double)p->top_p * rl_dense_exp_sum(d, max, 1, NULL);
+
+        st = gather_mass(d, max, least, c);
+        if (st == REALM_OK)
+            rl_cands_top_p(c, least);
+    } else { /* min-p alone: a little lower than its limit, which is then looked at exactly */
+        st = rl_dense_gather(d, (float)((double)max + log((double)p->min_p)) - 0.01f, c);
+    }
+    return st;
+}
+
+static realm_status draw_filtered(const rl_sampler *s, const rl_dense *d, float max, double u,
+                                  uint32_t *id)
+{
+    const rl_sample_params *p = &s->p;
+    bool listed = (p->top_k && p->top_k < s->n_vocab) || on(p->typical_p);
+    rl_cands c = { 0 };
+    realm_status st = first_filter(s, d, max, &c);
+
+    if (st == REALM_OK) {
+        double sum = rl_cands_weigh(&c, 1);
+
+        if (on(p->typical_p)) {
+            rl_cands_typical(&c, (double)p->typical_p);
+            sum = rl_cands_sum(&c);
+        }
+        if (on(p->top_p) && listed)
+            rl_cands_top_p(&c, (double)p->top_p * sum);
+        if (p->min_p > 0)
+            rl_cands_min_p(&c, (double)p->min_p);
+        sum = rl_cands_weigh(&c, p->temperature);
+        *id = rl_cands_walk(&c, u * sum);
+    }
+    rl_cands_deinit(&c);
+    return st;
+}
+
+static uint32_t draw_all(const rl_sampler *s, const rl_dense *d, float max, double u)
+{
+    double sum = rl_dense_exp_sum(d, max, s->p.temperature, s->tile_sums);
+
+    return rl_dense_walk(d, max, s->p.temperature, s->tile_sums, u * sum);
+}
+
+realm_status rl_sampler_draw(rl_sampler *s, const float *logits, uint64_t position, uint32_t *id,
+                             realm_error *err)
+{
+    const rl_sample_params *p = &s->p;
+    rl_dense d = { .logits = logits, .n = s->n_vocab, .changed = s->changed };
+    float max;
+    double u;
+
+    d.n_changed = rl_sampler_changes(s, logits);
+    max = rl_dense_max(&d, id);
+    if (!isfinite(max))
+        return realm_fail(err, REALM_EMODEL,
+                          "the model computed no usable logits at position %llu: the file may be "
+                          "damaged; run `realm verify`",
+                          (unsigned long long)position);
+    if (p->temperature == 0)
+        return REALM_OK;
+    u = rl_philox_uniform(p->seed, p->choice, position);
+    if (!(p->top_k && p->top_k < s->n_vocab) && !on(p->typical_p) && !on(p->top_p) &&
+        !(p->min_p > 0)) {
+        *id = draw_all(s, &d, max, u);
+        return REALM_OK;
+    }
+    if (draw_filtered(s, &d, max, u, id) != REALM_OK)
+        return realm_fail(err, REALM_ENOMEM, "no memory for the candidates of a draw");
+    return REALM_OK;
+}
