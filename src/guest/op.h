@@ -13,9 +13,11 @@ typedef struct rl_op rl_op;
 struct rl_op {
     struct rl_run *run; /* reference */
     _Atomic uint32_t refs;
-    atomic_bool finished;       /* status and err and the op's results may be read */
-    void (*work)(rl_op *op);    /* helper thread, 8 MiB stack; writes status and err */
-    void (*destroy)(rl_op *op); /* frees what the op holds, not the op; any thread; may be NULL */
+    atomic_bool finished;        /* status and err and the op's results may be read */
+    void (*work)(rl_op *op);     /* helper thread, 8 MiB stack; writes status and err */
+    void (*destroy)(rl_op *op);  /* frees what the op holds, not the op; any thread; may be NULL */
+    void (*cancel)(rl_op *op);   /* its call was given up; worker; may be NULL */
+    int64_t (*then)(rl_call *c); /* of the waiting call */
     realm_status status;
     realm_error err;
 };
@@ -30,8 +32,11 @@ realm_status rl_op_post(rl_op *op, realm_error *err) REALM_MUST_USE;
 void rl_op_begin(rl_op *op);
 void rl_op_finish(rl_op *op);
 
-/* Posts the op (its reference is taken in any case) and parks until it is done; then `then` gives
- * the answer: c->state is the op, whose status it must look at. */
+/* Parks until the op is finished; then `then` gives the answer, with the op in c->state: it looks
+ * at op->status first. It may park the call again on something else. Takes the caller's reference.
+ */
+int64_t rl_op_park(rl_call *c, rl_op *op, int64_t (*then)(rl_call *c));
+/* Posts to a helper and parks. op NULL (no memory) is a failed call. */
 int64_t rl_op_wait(rl_call *c, rl_op *op, int64_t (*then)(rl_call *c));
 
 #endif

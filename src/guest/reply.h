@@ -50,5 +50,13 @@ bool rl_reply_drained(rl_reply *r); /* closed and everything read */
  * over. Counts the run's output limit and ends the run at it. -> answer | RL_PARKED | RL_ENDED */
 int64_t rl_emit(struct rl_call *c, rl_reply_kind kind, const void *p, size_t n, void *owned,
                 int64_t answer);
+/* One line of the run's log. Answers 0. */
+int64_t rl_log_line(struct rl_call *c, const char *prefix, const void *p, size_t n);
+
+/* The parts of rl_emit: begin; then send what fits until it answers true (the run may have ended);
+ * or give up. */
+void rl_emit_set(struct rl_run *run, rl_reply_kind kind, const void *p, size_t n, void *owned);
+bool rl_emit_pump(struct rl_run *run);
+void rl_emit_drop(struct rl_run *run);
 
 #endif

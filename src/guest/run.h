@@ -13,6 +13,7 @@
 #include "guest/reply.h"
 
 #include <stdatomic.h>
+#include <realm_rt.h>
 #include <wasmtime.h>
 
 #define RL_ENV_MODELS 16u /* model ids of module env per run, 0 included */
@@ -58,6 +59,7 @@ struct rl_run {
     _Atomic uint32_t refs;
     atomic_bool cancelled;
     atomic_bool done; /* result is complete */
+    bool released;    /* under reply.lock: the worker touches nothing any more */
     rl_reply reply;
 
     /* Under the worker's lock. */
@@ -66,6 +68,8 @@ struct rl_run {
 
     /* The worker only. */
     rl_phase phase;
+    struct rl_op *opening; /* of RL_PHASE_MODEL; reference */
+    RealmLimit limit;      /* of the store */
     wasmtime_store_t *store;
     wasmtime_context_t *context;
     wasmtime_instance_t instance;
@@ -74,6 +78,7 @@ struct rl_run {
     wasmtime_call_future_t *future; /* NULL between two calls into the guest */
     wasm_trap_t *trap;
     wasmtime_error_t *error;
+    wasmtime_func_t func;
     wasmtime_val_t vals[4], answer; /* of the call that runs */
     rl_call call;                   /* the host call that runs or is parked */
     wasmtime_val_t *slot;           /* where a parked call's answer goes */
@@ -84,13 +89,15 @@ struct rl_run {
     rl_run_result result;
     realm_error last; /* of the last failed call, for error_text */
     uint64_t n_output, used_tokens, promised_tokens;
+    uint32_t n_jobs, n_seqs; /* generations under way, sequences open */
     struct {
         const uint8_t *p;
         size_t n, at;
         rl_reply_kind kind;
         void *owned;
         int64_t answer;
-    } emit; /* what a parked emit still has to send */
+        bool last; /* the output limit is reached with it */
+    } emit;        /* what a parked emit still has to send */
 
     rl_env_model env[RL_ENV_MODELS];
     rl_handles handles;

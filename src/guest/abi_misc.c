@@ -1,0 +1,99 @@
+/* Module realm: the request, the log, errors, time and chance. */
+#include "guest/abi.h"
+#include "guest/run.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define RANDOM_MAX ((uint64_t)1 << 20)
+
+int64_t rl_abi_realm_input_len(rl_call *c)
+{
+    return (int64_t)c->run->n_input;
+}
+
+int64_t rl_abi_realm_input_read(rl_call *c)
+{
+    uint64_t at = c->arg[0].u, left;
+
+    if (c->arg[0].i < 0 || at > c->run->n_input)
+        return rl_call_fail(c, REALM_EINVAL, "offset %lld: the request has %zu bytes",
+                            (long long)c->arg[0].i, c->run->n_input);
+    left = c->run->n_input - at;
+    return rl_call_put(c, 1, c->run->input + at, left < c->arg[1].n ? left : c->arg[1].n);
+}
+
+int64_t rl_abi_realm_log(rl_call *c)
+{
+    static const char *const prefixes[] = { "debug: ", "", "warning: ", "error: " };
+    uint64_t level = c->arg[0].u;
+
+    if (level >= sizeof prefixes / sizeof *prefixes)
+        return rl_call_fail(c, REALM_EINVAL, "log level %llu: there are 0 to 3",
+                            (unsigned long long)level);
+    return rl_log_line(c, prefixes[level], c->arg[1].in, c->arg[1].n);
+}
+
+int64_t rl_abi_realm_error_text(rl_call *c)
+{
+    realm_status st = (realm_status)c->arg[0].i;
+    const char *text;
+
+    if (st == REALM_OK || st == c->run->last.status)
+        text = c->run->last.status ? c->run->last.text : realm_status_text(REALM_OK);
+    else if (strcmp(realm_status_name(st), "?") != 0)
+        text = realm_status_text(st);
+    else
+        return rl_call_fail(c, REALM_EINVAL, "%d is no row of the error table", (int)st);
+    if (c->arg[1].n == 0)
+        return (int64_t)strlen(text);
+    return rl_call_put(c, 1, text, strlen(text));
+}
+
+int64_t rl_abi_realm_now_ms(rl_call *c)
+{
+    struct timespec t;
+
+    (void)c;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t slept(rl_call *c)
+{
+    return rl_clock_ns() < c->wake_ns ? RL_PARKED : 0;
+}
+
+int64_t rl_abi_realm_sleep_ms(rl_call *c)
+{
+    int64_t ms = c->arg[0].i;
+    uint64_t end;
+
+    if (ms < 0)
+        return rl_call_fail(c, REALM_EINVAL, "sleep_ms(%lld): the time is negative", (long long)ms);
+    end =
+        (uint64_t)ms > UINT64_MAX / 2000000u ? UINT64_MAX : rl_clock_ns() + (uint64_t)ms * 1000000u;
+    return rl_call_park(c, slept, NULL, NULL, end);
+}
+
+int64_t rl_abi_realm_random(rl_call *c)
+{
+    uint64_t n = c->arg[0].n, at = 0;
+
+    if (n > RANDOM_MAX)
+        return rl_call_fail(c, REALM_ETOOBIG, "random gives at most %llu bytes a call",
+                            (unsigned long long)RANDOM_MAX);
+    while (at < n) {
+        ssize_t got = getrandom(c->mem + c->arg[0].u + at, n - at, 0);
+
+        if (got > 0)
+            at += (uint64_t)got;
+        else if (got < 0 && errno != EINTR)
+            return rl_call_fail(c, REALM_EBUG, "no random bytes: %s", strerror(errno));
+    }
+    return (int64_t)n;
+}

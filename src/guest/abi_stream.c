@@ -1,0 +1,266 @@
+/* Module realm: streams and the reply. */
+#include "guest/abi.h"
+#include "guest/text.h"
+
+#include "base/alloc.h"
+#include "base/json.h"
+
+#include <string.h>
+
+#define PIECE     1024u          /* bytes of text in one event */
+#define EVENT_MAX ((size_t)8192) /* a piece whose every byte is escaped, and its frame */
+
+/* -> 0, or the call's answer */
+static int64_t get_stream(rl_call *c, rl_gstream **out)
+{
+    rl_handle *row = rl_handle_get(&c->run->handles, c->arg[0].u, RL_HANDLE_STREAM);
+
+    if (!row)
+        return rl_call_fail(c, REALM_ENOTFOUND, "no stream has the handle %llu",
+                            (unsigned long long)c->arg[0].u);
+    *out = row->stream;
+    return 0;
+}
+
+int64_t rl_abi_realm_stream_close(rl_call *c)
+{
+    rl_gstream *s;
+    int64_t r = get_stream(c, &s);
+
+    if (r == 0)
+        rl_handle_free(rl_handle_get(&c->run->handles, c->arg[0].u, RL_HANDLE_STREAM));
+    return r;
+}
+
+/* ---- stream_read ----------------------------------------------------------------------------- */
+
+static int64_t read_more(rl_call *c)
+{
+    rl_gstream *s = c->state;
+    const rl_arg *out = &c->arg[1];
+    int64_t r = rl_gstream_read(c, s, (char *)c->mem + out->u, out->n);
+
+    return r == RL_PARKED ? rl_call_park(c, read_more, NULL, s, 0) : r;
+}
+
+int64_t rl_abi_realm_stream_read(rl_call *c)
+{
+    rl_gstream *s;
+    int64_t r = get_stream(c, &s);
+
+    if (r != 0)
+        return r;
+    c->state = s;
+    return read_more(c);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static void open_event(rl_json *j, rl_buf *b, const char *kind, uint32_t choice)
+{
+    *j = rl_json_on(b);
+    rl_json_object(j, NULL);
+    rl_json_string(j, "event", kind);
+    rl_json_uint(j, "choice", choice);
+}
+
+static void put_delta(rl_buf *b, uint32_t choice, const char *text, size_t n)
+{
+    rl_json j;
+
+    open_event(&j, b, "delta", choice);
+    rl_json_stringn(&j, "text", text, n);
+    rl_json_end_object(&j);
+}
+
+static void put_finish(rl_buf *b, uint32_t choice, const rl_stream_end *end)
+{
+    rl_json j;
+
+    open_event(&j, b, "finish", choice);
+    rl_json_string(&j, "reason", end->finish);
+    rl_json_end_object(&j);
+}
+
+static void put_usage(rl_buf *b, const rl_stream_end *end)
+{
+    rl_json j = rl_json_on(b);
+
+    rl_json_object(&j, NULL);
+    rl_json_string(&j, "event", "usage");
+    rl_json_uint(&j, "prompt_tokens", end->n_prompt);
+    rl_json_uint(&j, "completion_tokens", end->n_generated);
+    rl_json_end_object(&j);
+}
+
+/* The smallest capacity in which any event fits whose text is one character. */
+#define EVENT_MIN 128u
+
+/* How much text an event of at most cap bytes can carry, each byte escaped in the worst case. */
+static size_t text_room(uint64_t cap)
+{
+    uint64_t room = (cap - EVENT_MIN) / 6 + 4;
+
+    return room < PIECE ? (size_t)room : PIECE;
+}
+
+/* Writes the next event of the stream. -> 0 written, 1 none is left, or rl_gstream_read's answer */
+static int64_t next_event(rl_call *c, rl_gstream *s, rl_buf *b, uint64_t cap)
+{
+    char text[PIECE];
+    int64_t r;
+
+    if (s->state == RL_GSTREAM_TEXT) {
+        r = rl_gstream_read(c, s, text, text_room(cap));
+        if (r > 0)
+            put_delta(b, 0, text, (size_t)r);
+        if (r != 0)
+            return r > 0 ? 0 : r;
+    }
+    if (s->state == RL_GSTREAM_FINISH) {
+        put_finish(b, 0, &s->end);
+        s->state = RL_GSTREAM_USAGE;
+        return 0;
+    }
+    if (s->state == RL_GSTREAM_USAGE) {
+        put_usage(b, &s->end);
+        s->state = RL_GSTREAM_END;
+        return 0;
+    }
+    return 1;
+}
+
+static int64_t event_more(rl_call *c)
+{
+    rl_gstream *s = c->state;
+    rl_buf b;
+    int64_t r;
+
+    rl_buf_init(&b, EVENT_MAX);
+    r = next_event(c, s, &b, c->arg[1].n);
+    if (r == 0)
+        r = b.failed ? rl_call_fail(c, REALM_ENOMEM, "no memory for an event")
+                     : rl_call_put(c, 1, b.data, b.len);
+    else if (r == 1)
+        r = 0;
+    rl_buf_deinit(&b);
+    return r == RL_PARKED ? rl_call_park(c, event_more, NULL, s, 0) : r;
+}
+
+int64_t rl_abi_realm_stream_event(rl_call *c)
+{
+    rl_gstream *s;
+    int64_t r = get_stream(c, &s);
+
+    if (r != 0)
+        return r;
+    if (c->arg[1].n < EVENT_MIN)
+        return rl_call_fail(c, REALM_ESPACE, "an event needs room for %u bytes", EVENT_MIN);
+    c->state = s;
+    return event_more(c);
+}
+
+/* ---- emit ------------------------------------------------------------------------------------ */
+
+int64_t rl_abi_realm_emit(rl_call *c)
+{
+    return rl_emit(c, RL_REPLY_TEXT, c->arg[0].in, c->arg[0].n, NULL, 0);
+}
+
+static int64_t event_checked(rl_call *c)
+{
+    const rl_text_op *t = c->state;
+
+    if (t->op.status != REALM_OK)
+        return rl_call_fail_err(c, &t->op.err);
+    return rl_emit(c, RL_REPLY_EVENT, c->arg[0].in, c->arg[0].n, NULL, 0);
+}
+
+int64_t rl_abi_realm_emit_event(rl_call *c)
+{
+    return rl_text_run(c, rl_text_new(c->run, RL_TEXT_EVENT, NULL, c->arg[0].in, c->arg[0].n),
+                       event_checked);
+}
+
+/* A splice: the stream's text goes to the reply on the worker; the guest sleeps until the end. What
+ * was read and did not fit the reply yet is in run->emit. */
+typedef struct splice {
+    rl_gstream *stream; /* borrowed from its handle, which the sleeping guest cannot close */
+    uint32_t choice;
+    bool finished; /* the finish event is the one in run->emit */
+} splice;
+
+static void splice_free(rl_call *c)
+{
+    rl_emit_drop(c->run);
+    rl_free(c->state);
+}
+
+/* Takes the next piece of the stream into run->emit. -> 0, or what ends or parks the splice */
+static int64_t splice_next(rl_call *c, splice *p)
+{
+    char text[PIECE];
+    int64_t r = rl_gstream_read(c, p->stream, text, sizeof text);
+    char *piece;
+    rl_buf b;
+
+    if (r < 0)
+        return r;
+    rl_buf_init(&b, EVENT_MAX);
+    if (r == 0) {
+        put_finish(&b, p->choice, &p->stream->end);
+        p->finished = true;
+    } else if (p->choice == 0) {
+        (void)rl_buf_add(&b, text, (size_t)r);
+    } else {
+        put_delta(&b, p->choice, text, (size_t)r);
+    }
+    if (b.failed) {
+        rl_buf_deinit(&b);
+        return rl_call_fail(c, REALM_ENOMEM, "no memory for the reply");
+    }
+    r = (int64_t)b.len;
+    piece = rl_buf_take(&b);
+    rl_emit_set(c->run, p->finished || p->choice ? RL_REPLY_EVENT : RL_REPLY_TEXT, piece, (size_t)r,
+                piece);
+    return 0;
+}
+
+static int64_t splice_more(rl_call *c)
+{
+    splice *p = c->state;
+    int64_t r = 0;
+
+    while (r == 0) {
+        if (!rl_emit_pump(c->run))
+            r = RL_PARKED;
+        else if (c->run->ended)
+            r = RL_ENDED;
+        else if (p->finished)
+            break;
+        else
+            r = splice_next(c, p);
+    }
+    if (r == RL_PARKED)
+        return rl_call_park(c, splice_more, splice_free, p, 0);
+    splice_free(c);
+    return r;
+}
+
+int64_t rl_abi_realm_emit_stream(rl_call *c)
+{
+    rl_gstream *s;
+    splice *p;
+    int64_t r = get_stream(c, &s);
+
+    if (r != 0)
+        return r;
+    p = rl_alloc(sizeof *p);
+    if (!p)
+        return rl_call_fail(c, REALM_ENOMEM, "no memory for the splice");
+    p->stream = s;
+    p->choice = (uint32_t)c->arg[1].u;
+    c->state = p;
+    rl_emit_set(c->run, RL_REPLY_TEXT, "", 0, NULL);
+    return splice_more(c);
+}

@@ -1,0 +1,278 @@
+/* Requests: the JSON that asks for a generation: {messages | prompt | ids, tools, params {...}}.
+ * The parameters may also stand beside the messages. Runs on a helper: jansson recurses and
+ * allocates. */
+#include "guest/text.h"
+
+#include "base/alloc.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#define STOP_BYTES 256u
+
+/* A parameter: from "params", else from the Request itself. NULL when absent or null. */
+static json_t *param(const json_t *root, const char *key)
+{
+    json_t *v = json_object_get(json_object_get(root, "params"), key);
+
+    if (!v)
+        v = json_object_get(root, key);
+    return json_is_null(v) ? NULL : v;
+}
+
+static realm_status read_max_tokens(rl_gen *g, const json_t *root, realm_error *err)
+{
+    const json_t *v = param(root, "max_tokens");
+
+    if (!v)
+        v = param(root, "max_completion_tokens");
+    g->max_tokens = RL_DEFAULT_TOKENS;
+    if (!v)
+        return REALM_OK;
+    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > INT32_MAX)
+        return realm_fail(err, REALM_EINVAL, "max_tokens must be a number from 1 on");
+    g->max_tokens = (uint32_t)json_integer_value(v);
+    return REALM_OK;
+}
+
+static realm_status add_stop(rl_gen *g, const json_t *v, realm_error *err)
+{
+    size_t n = json_string_length(v);
+
+    if (!json_is_string(v) || n == 0 || n > STOP_BYTES || g->n_stops == RL_MAX_STOPS)
+        return realm_fail(err, REALM_EINVAL,
+                          "stop must be a string or up to %u strings of 1 to %u bytes",
+                          RL_MAX_STOPS, STOP_BYTES);
+    g->stops[g->n_stops] = rl_strndup(json_string_value(v), n);
+    if (!g->stops[g->n_stops])
+        return realm_fail(err, REALM_ENOMEM, "no memory for the request");
+    g->n_stops++;
+    return REALM_OK;
+}
+
+static realm_status read_stops(rl_gen *g, const json_t *root, realm_error *err)
+{
+    json_t *v = param(root, "stop"), *item;
+    realm_status st = REALM_OK;
+    size_t i;
+
+    if (!v)
+        return REALM_OK;
+    if (!json_is_array(v))
+        return add_stop(g, v, err);
+    json_array_foreach(v, i, item)
+    {
+        if (st == REALM_OK)
+            st = add_stop(g, item, err);
+    }
+    return st;
+}
+
+/* The object the sampler's own reader understands: params over the Request's own keys. */
+static char *params_text(const json_t *root)
+{
+    static const char *const keys[] = { "temperature",
+                                        "top_k",
+                                        "top_p",
+                                        "min_p",
+                                        "typical_p",
+                                        "repetition_penalty",
+                                        "presence_penalty",
+                                        "frequency_penalty",
+                                        "seed",
+                                        "choice",
+                                        "logit_bias" };
+    json_t *o = json_object();
+    char *text;
+    size_t i;
+
+    for (i = 0; i < sizeof keys / sizeof *keys; i++) {
+        json_t *v = param(root, keys[i]);
+
+        if (v)
+            (void)json_object_set(o, keys[i], v);
+    }
+    text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    return text;
+}
+
+/* What a Request gets that says nothing: lively, but not wild. */
+static void set_defaults(rl_sample_params *p, const json_t *root)
+{
+    if (!param(root, "temperature"))
+        p->temperature = 0.7f;
+    if (!param(root, "top_p"))
+        p->top_p = 0.9f;
+    if (!param(root, "top_k"))
+        p->top_k = 40;
+}
+
+static realm_status read_params(rl_gen *g, const json_t *root, realm_error *err)
+{
+    char *text = params_text(root);
+    realm_status st;
+
+    if (!text)
+        return realm_fail(err, REALM_ENOMEM, "no memory for the request");
+    st = rl_sample_params_parse(&g->params, &g->bias, text, strlen(text), err);
+    free(text); /* jansson's */
+    if (st == REALM_OK)
+        set_defaults(&g->params, root);
+    return st;
+}
+
+/* ---- the prompt ------------------------------------------------------------------------------ */
+
+static realm_status read_ids(rl_gen *g, const rl_lm *lm, const json_t *list, realm_error *err)
+{
+    uint32_t n_vocab = rl_vocab_get_info(rl_lm_vocab(lm))->n_tokens;
+    size_t n = json_array_size(list), i;
+
+    if (!json_is_array(list) || n == 0 || n > UINT32_MAX)
+        return realm_fail(err, REALM_EINVAL, "ids must be a list of token ids");
+    g->ids = rl_alloc_array(n, sizeof *g->ids);
+    if (!g->ids)
+        return realm_fail(err, REALM_ENOMEM, "no memory for %zu ids", n);
+    for (i = 0; i < n; i++) {
+        const json_t *v = json_array_get(list, i);
+
+        if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) >= n_vocab)
+            return realm_fail(err, REALM_EINVAL, "ids[%zu] is no token id of this model", i);
+        g->ids[i] = (uint32_t)json_integer_value(v);
+    }
+    g->n_ids = (uint32_t)n;
+    return REALM_OK;
+}
+
+static realm_status take_ids(rl_gen *g, realm_status st, size_t n, realm_error *err)
+{
+    if (st == REALM_OK && n > UINT32_MAX)
+        return realm_fail(err, REALM_ETOOBIG, "the prompt is too long");
+    g->n_ids = (uint32_t)n;
+    return st;
+}
+
+/* The template sees the conversation and what is meant for it, not the sampling parameters. */
+static json_t *chat_request(const json_t *root)
+{
+    json_t *o = json_object(), *extra = json_object_get(root, "chat_template_kwargs");
+    json_t *tools = json_object_get(root, "tools");
+    json_t *add = json_object_get(root, "add_generation_prompt");
+
+    if (json_is_object(extra))
+        (void)json_object_update(o, extra);
+    (void)json_object_set(o, "messages", json_object_get(root, "messages"));
+    if (tools && !json_is_null(tools))
+        (void)json_object_set(o, "tools", tools);
+    if (json_is_boolean(add))
+        (void)json_object_set(o, "add_generation_prompt", add);
+    return o;
+}
+
+static realm_status read_messages(rl_gen *g, const rl_lm *lm, const json_t *root, realm_error *err)
+{
+    realm_error why = { .status = REALM_EUNSUPPORTED };
+    const rl_chat *chat = rl_lm_chat(lm, &why);
+    json_t *request;
+    char *text;
+    size_t n = 0;
+    realm_status st;
+
+    if (!chat)
+        return realm_fail(err, why.status, "%s", why.text);
+    request = chat_request(root);
+    text = json_dumps(request, JSON_COMPACT);
+    json_decref(request);
+    if (!text)
+        return realm_fail(err, REALM_ENOMEM, "no memory for the request");
+    st = rl_chat_tokens(chat, rl_lm_vocab(lm), text, strlen(text), &g->ids, &n, err);
+    free(text); /* jansson's */
+    return take_ids(g, st, n, err);
+}
+
+static realm_status read_prompt(rl_gen *g, const rl_lm *lm, const json_t *root, realm_error *err)
+{
+    const json_t *prompt = json_object_get(root, "prompt");
+    const json_t *ids = json_object_get(root, "ids");
+    size_t n = 0;
+    realm_status st;
+
+    if (json_is_array(json_object_get(root, "messages")))
+        return read_messages(g, lm, root, err);
+    if (ids && !json_is_null(ids))
+        return read_ids(g, lm, ids, err);
+    if (!json_is_string(prompt))
+        return realm_fail(err, REALM_EINVAL,
+                          "a Request needs messages (a list), prompt (a string) or ids (a list)");
+    st = rl_encode(rl_lm_vocab(lm), json_string_value(prompt), json_string_length(prompt),
+                   RL_ENCODE_ADD_SPECIAL | RL_ENCODE_PARSE_SPECIAL, &g->ids, &n, err);
+    return take_ids(g, st, n, err);
+}
+
+static realm_status check_n(const json_t *root, realm_error *err)
+{
+    const json_t *n = param(root, "n");
+
+    if (n && !(json_is_integer(n) && json_integer_value(n) == 1))
+        return realm_fail(err, REALM_EUNSUPPORTED, "n must be 1: start one stream for each choice");
+    return REALM_OK;
+}
+
+static json_t *load_object(const char *json, size_t n, const char *what, realm_error *err)
+{
+    json_error_t why;
+    json_t *root = json_loadb(json, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+
+    if (root && json_is_object(root))
+        return root;
+    if (root)
+        (void)realm_fail(err, REALM_EINVAL, "%s must be a JSON object", what);
+    else
+        (void)realm_fail(err, REALM_EINVAL, "%s is not JSON: %s (line %d)", what, why.text,
+                         why.line);
+    json_decref(root);
+    return NULL;
+}
+
+realm_status rl_request_read(rl_gen *gen, const rl_lm *lm, const char *json, size_t n,
+                             realm_error *err)
+{
+    json_t *root = load_object(json, n, "the Request", err);
+    realm_status st;
+
+    if (!root)
+        return REALM_EINVAL;
+    st = check_n(root, err);
+    if (st == REALM_OK)
+        st = read_max_tokens(gen, root, err);
+    if (st == REALM_OK)
+        st = read_stops(gen, root, err);
+    if (st == REALM_OK)
+        st = read_params(gen, root, err);
+    if (st == REALM_OK)
+        st = read_prompt(gen, lm, root, err);
+    json_decref(root);
+    if (st == REALM_OK && gen->n_ids == 0)
+        return realm_fail(err, REALM_EINVAL, "the prompt is empty");
+    return st;
+}
+
+realm_status rl_event_check(const char *json, size_t n, realm_error *err)
+{
+    json_t *root = load_object(json, n, "the event", err);
+    const char *kind;
+    realm_status st = REALM_OK;
+
+    if (!root)
+        return REALM_EINVAL;
+    kind = json_string_value(json_object_get(root, "event"));
+    if (!kind)
+        st = realm_fail(err, REALM_EINVAL,
+                        "an event needs a string \"event\": delta, tool, finish or error");
+    else if (strcmp(kind, "usage") == 0)
+        st = realm_fail(err, REALM_EDENIED, "usage is written by the host alone");
+    json_decref(root);
+    return st;
+}

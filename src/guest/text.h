@@ -1,0 +1,54 @@
+/* Text: turning text, chats and Requests into ids for a call: at once when it is short, else on a
+ * helper thread. */
+#ifndef RL_GUEST_TEXT_H
+#define RL_GUEST_TEXT_H
+
+#include "guest/generate.h"
+#include "guest/op.h"
+
+#include "base/buf.h"
+
+#define RL_TEXT_INLINE ((size_t)16 << 10) /* up to here encoding stays on the worker */
+
+typedef enum rl_text_kind {
+    RL_TEXT_ENCODE,      /* -> ids */
+    RL_TEXT_CHAT_TOKENS, /* a chat request -> ids */
+    RL_TEXT_CHAT_RENDER, /* a chat request -> out */
+    RL_TEXT_REQUEST,     /* a Request -> gen, its ids included */
+    RL_TEXT_EVENT,       /* checks an event to be emitted; lm NULL */
+} rl_text_kind;
+
+typedef struct rl_text_op {
+    rl_op op;
+    rl_text_kind kind;
+    rl_lm *lm;  /* reference; NULL for events */
+    char *text; /* owned; [n] and a NUL */
+    size_t n;
+    uint32_t flags; /* of rl_encode */
+    uint32_t *ids;  /* owned; [n_ids] */
+    size_t n_ids;
+    rl_buf out;
+    rl_gen gen; /* also prepared by the caller, for what follows */
+} rl_text_op;
+
+/* Copies the text. NULL without memory. */
+rl_text_op *rl_text_new(rl_run *run, rl_text_kind kind, rl_lm *lm, const void *text, size_t n);
+
+/* Does the work, here if it is a short encode, else on a helper while the call is parked; then
+ * `then` answers with the op in c->state. Takes the op; NULL is a failed call. */
+int64_t rl_text_run(rl_call *c, rl_text_op *op, int64_t (*then)(rl_call *c));
+
+/* Decodes the ids of argument `ids` into the output pair `out`. -> the call's answer */
+int64_t rl_decode_call(rl_call *c, const rl_lm *lm, uint32_t ids, uint32_t out, uint32_t flags);
+
+/* The u32 or f32 items of an input pair, which may lie unaligned in guest memory, as a copy the
+ * caller rl_frees. NULL without memory. */
+void *rl_items_dup(const rl_arg *a);
+
+/* request.c: reads a Request; fills gen and its ids. Helper thread. */
+realm_status rl_request_read(rl_gen *gen, const rl_lm *lm, const char *json, size_t n,
+                             realm_error *err) REALM_MUST_USE;
+/* Checks that it is a JSON object a guest may send as an event: not `usage`. Helper thread. */
+realm_status rl_event_check(const char *json, size_t n, realm_error *err) REALM_MUST_USE;
+
+#endif
