@@ -14,14 +14,14 @@
 #include <string.h>
 
 static const char *vectors_path, *model_file;
-static char        path[4096];
-static json_t     *vectors;
-static rl_gguf    *gguf;
-static rl_vocab   *vocab;
+static char path[4096];
+static json_t *vectors;
+static rl_gguf *gguf;
+static rl_vocab *vocab;
 
 static int open_all(void **state)
 {
-    realm_error  err = { 0 };
+    realm_error err = { 0 };
     json_error_t why;
 
     (void)state;
@@ -57,8 +57,8 @@ static void print_ids(const char *label, const uint32_t *ids, size_t n)
 
 static void check_ids(const char *text, size_t n, uint32_t flags, const json_t *want)
 {
-    uint32_t   *ids, wanted[4096];
-    size_t      n_ids, n_want = json_array_size(want);
+    uint32_t *ids, wanted[4096];
+    size_t n_ids, n_want = json_array_size(want);
     realm_error err;
 
     assert_in_range(n_want, 0, 4096);
@@ -80,11 +80,11 @@ static void ids_are_exact(void **state)
     (void)state;
     assert_in_range(json_array_size(list), 40, 1000);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t     *e = json_array_get(list, i);
-        json_t     *text = json_object_get(e, "text"), *plain = json_object_get(e, "plain");
-        json_t     *special = json_object_get(e, "special");
+        json_t *e = json_array_get(list, i);
+        json_t *text = json_object_get(e, "text"), *plain = json_object_get(e, "plain");
+        json_t *special = json_object_get(e, "special");
         const char *s = json_string_value(text);
-        size_t      n = json_string_length(text);
+        size_t n = json_string_length(text);
 
         check_ids(s, n, 0, plain);
         check_ids(s, n, RL_ENCODE_PARSE_SPECIAL, special ? special : plain);
@@ -97,12 +97,12 @@ static void text_comes_back(void **state)
 
     (void)state;
     for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t     *e = json_array_get(list, i);
-        json_t     *text = json_object_get(e, "text"), *detok = json_object_get(e, "detok");
-        json_t     *pieces = detok ? detok : text, *plain = json_object_get(e, "plain");
-        uint32_t    ids[4096];
-        size_t      n = json_array_size(plain);
-        rl_buf      joined, decoded;
+        json_t *e = json_array_get(list, i);
+        json_t *text = json_object_get(e, "text"), *detok = json_object_get(e, "detok");
+        json_t *pieces = detok ? detok : text, *plain = json_object_get(e, "plain");
+        uint32_t ids[4096];
+        size_t n = json_array_size(plain);
+        rl_buf joined, decoded;
         realm_error err;
 
         rl_buf_init(&joined, 1 << 20);
@@ -121,6 +121,34 @@ static void text_comes_back(void **state)
         assert_memory_equal(decoded.len ? decoded.data : "", json_string_value(text), decoded.len);
         rl_buf_deinit(&joined);
         rl_buf_deinit(&decoded);
+    }
+}
+
+/* Random bytes, mostly no UTF-8, and mixtures with text: decoding gives them back. */
+static void random_bytes_come_back(void **state)
+{
+    static const char mix[] = "the  e\xc3\xa9\n\t<>0\xff\xf0\x9f\x98\x80 ";
+    uint64_t x = 42;
+
+    (void)state;
+    for (size_t round = 0; round < 3000; round++) {
+        char text[200];
+        size_t n = 1 + round % sizeof text, n_ids;
+        uint32_t *ids;
+        rl_buf out;
+        realm_error err;
+
+        for (size_t i = 0; i < n; i++) {
+            x = x * 6364136223846793005u + 1442695040888963407u;
+            text[i] = round % 2 ? (char)(x >> 56) : mix[(x >> 33) % (sizeof mix - 1)];
+        }
+        rl_buf_init(&out, 4096);
+        assert_int_equal(rl_encode(vocab, text, n, 0, &ids, &n_ids, &err), REALM_OK);
+        assert_int_equal(rl_decode(vocab, ids, n_ids, 0, &out, &err), REALM_OK);
+        assert_int_equal(out.len, n);
+        assert_memory_equal(out.data, text, n);
+        rl_free(ids);
+        rl_buf_deinit(&out);
     }
 }
 
@@ -151,6 +179,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_exact),
         cmocka_unit_test(text_comes_back),
+        cmocka_unit_test(random_bytes_come_back),
         cmocka_unit_test(keys_are_read),
     };
     const char *dir = getenv("REALM_GOLDEN_VOCAB");
