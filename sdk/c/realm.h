@@ -312,8 +312,9 @@ static inline int32_t realm_read_input(char *out, size_t cap)
     return n;
 }
 
-/* Writes what went wrong to the log: "what: the host's sentence". -> 1, so that a program can
- * `return realm_failed("answer", status);` */
+/* Writes what went wrong to the log: "what: the host's sentence". -> status: a program whose run
+ * (or main) returns the status of its last failed call fails with that very status and sentence, so
+ * `return realm_failed("answer", status);` is all it takes. */
 static inline int32_t realm_failed(const char *what, int32_t status)
 {
     char line[320];
@@ -328,7 +329,7 @@ static inline int32_t realm_failed(const char *what, int32_t status)
     line[n++] = ' ';
     more = realm_error_text(status, line + n, sizeof line - n);
     realm_log(3, line, n + (more > 0 ? (size_t)more : 0));
-    return 1;
+    return status;
 }
 
 #ifdef __cplusplus

@@ -81,11 +81,7 @@ int64_t rl_call_end(rl_call *c, realm_status st, const char *fmt, ...)
 
 int64_t rl_call_exit(rl_call *c, int32_t code)
 {
-    c->run->result.exit_code = code;
-    if (code == 0)
-        rl_run_end(c->run, REALM_OK, "%s", "");
-    else
-        rl_run_end(c->run, REALM_EINVAL, "the program ended with exit code %d", code);
+    rl_run_exit(c->run, code, "the program ended with exit code");
     return RL_ENDED;
 }
 

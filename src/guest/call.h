@@ -93,6 +93,6 @@ int64_t rl_call_park(rl_call *c, int64_t (*resume)(rl_call *c), void (*abandon)(
 
 /* Ends the run in the middle of a call: the guest never returns. Both answer RL_ENDED. */
 int64_t rl_call_end(rl_call *c, realm_status st, const char *fmt, ...) REALM_PRINTF(3, 4);
-int64_t rl_call_exit(rl_call *c, int32_t code); /* proc_exit: OK when code is 0, else EINVAL */
+int64_t rl_call_exit(rl_call *c, int32_t code); /* proc_exit: rl_run_exit */
 
 #endif

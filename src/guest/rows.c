@@ -198,6 +198,13 @@ const rl_row *rl_row_find(const wasm_importtype_t *import, bool wide, realm_erro
                          row ? "memory, table or global" : "function");
         return NULL;
     }
+    if (wide && strcmp(row->module, "wasi_snapshot_preview1") == 0) {
+        (void)realm_fail(err, REALM_EINVAL,
+                         "import %s.%s: WASI preview 1 has 32-bit addresses; compile for wasm32, or "
+                         "use the calls of module realm",
+                         row->module, row->name);
+        return NULL;
+    }
     type = wasm_externtype_as_functype_const(ext);
     for (i = 0; i < rl_n_rows; i++) {
         const rl_row *r = &rl_rows[i];

@@ -209,3 +209,14 @@ void rl_run_end(rl_run *run, realm_status st, const char *fmt, ...)
     (void)vsnprintf(run->result.err.text, sizeof run->result.err.text, fmt, ap);
     va_end(ap);
 }
+
+void rl_run_exit(rl_run *run, int32_t code, const char *says)
+{
+    run->result.exit_code = code;
+    if (code == 0)
+        rl_run_end(run, REALM_OK, "%s", "");
+    else if (code < 0 && code == (int32_t)run->last.status)
+        rl_run_end(run, run->last.status, "%s", run->last.text);
+    else
+        rl_run_end(run, REALM_EINVAL, "%s %d", says, code);
+}
