@@ -108,7 +108,7 @@ static bool settled(const file_id *id)
 realm_status rl_store_digest(rl_store *s, const char *path, char hex[RL_SHA256_HEX],
                              rl_progress_fn progress, void *ctx, realm_error *err)
 {
-    file_id before, after;
+    file_id before = { .dev = 0 }, after = { .dev = 0 };
     realm_status st = identify(path, &before, err);
 
     if (st != REALM_OK)

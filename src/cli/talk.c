@@ -1,0 +1,138 @@
+/* How verbs talk: errors, results, standard input, Ctrl-C, and opening the library. */
+#include "cli/cli.h"
+
+#include "cli/progress.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    if (interrupts++)
+        _exit(RL_EXIT_INTERRUPTED);
+}
+
+void rl_cli_catch_interrupt(void)
+{
+    struct sigaction sa;
+
+    memset(&sa, 0, sizeof sa);
+    sa.sa_handler = on_interrupt; /* without SA_RESTART: a waiting read ends */
+    (void)sigaction(SIGINT, &sa, NULL);
+}
+
+bool rl_cli_interrupted(void)
+{
+    return interrupts != 0;
+}
+
+void rl_cli_clear_interrupt(void)
+{
+    interrupts = 0;
+}
+
+int rl_cli_fail(const realm_error *err)
+{
+    rl_progress_clear();
+    if (rl_cli_interrupted() && err->status == REALM_ECANCELLED) {
+        (void)fputs("realm: stopped\n", stderr);
+        return RL_EXIT_INTERRUPTED;
+    }
+    (void)fprintf(stderr, "realm: %s\n", err->text);
+    return RL_EXIT_FAILED;
+}
+
+int rl_cli_print(rl_buf *out)
+{
+    bool failed = out->failed;
+
+    rl_progress_clear();
+    if (!failed && out->len)
+        failed = fwrite(out->data, 1, out->len, stdout) != out->len;
+    if (failed)
+        (void)fprintf(stderr, "realm: cannot write the result\n");
+    rl_buf_deinit(out);
+    return failed ? RL_EXIT_FAILED : RL_EXIT_OK;
+}
+
+int rl_cli_read_all(const char *path, rl_buf *out)
+{
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    char chunk[65536];
+    ssize_t n = fd < 0 ? -1 : 1;
+
+    while (n > 0) {
+        n = read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR && !rl_cli_interrupted())
+            n = 1;
+        else if (n > 0 && rl_buf_add(out, chunk, (size_t)n) != REALM_OK)
+            break;
+    }
+    if (n < 0 && rl_cli_interrupted()) {
+        (void)fputs("realm: stopped\n", stderr);
+        return RL_EXIT_INTERRUPTED;
+    }
+    if (n < 0)
+        (void)fprintf(stderr, "realm: %s: %s\n", path ? path : "standard input", strerror(errno));
+    else if (out->failed)
+        (void)fprintf(stderr, "realm: %s: over %zu bytes\n", path ? path : "standard input",
+                      out->max);
+    if (path && fd >= 0)
+        (void)close(fd);
+    return n < 0 || out->failed ? RL_EXIT_FAILED : RL_EXIT_OK;
+}
+
+/* Verbs differ in which of these options they offer. */
+static bool offers(const rl_cli *c, const char *name)
+{
+    for (const rl_opt *o = c->verb->opts; o && o->name; o++) {
+        if (strcmp(o->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool read_engine_options(const rl_cli *c, realm_options *o)
+{
+    uint64_t threads = o->n_threads, ctx = o->n_ctx;
+    const char *kv = offers(c, "kv") ? rl_cli_get(c, "kv") : NULL;
+
+    if (offers(c, "threads") && !rl_cli_uint(c, "threads", 1, 64, &threads))
+        return false;
+    if (offers(c, "ctx") && !rl_cli_uint(c, "ctx", 8, 1u << 20, &ctx))
+        return false;
+    if (offers(c, "kv-memory") && !rl_cli_size(c, "kv-memory", &o->kv_bytes))
+        return false;
+    if (kv && strcmp(kv, "f32") == 0) {
+        o->kv = REALM_KV_F32;
+    } else if (kv && strcmp(kv, "bf16") != 0) {
+        (void)rl_cli_usage(c->verb, "--kv %s: give bf16 or f32", kv);
+        return false;
+    }
+    o->n_threads = (uint32_t)threads;
+    o->n_ctx = (uint32_t)ctx;
+    return true;
+}
+
+int rl_cli_open(rl_cli *c, const realm_options *opts)
+{
+    realm_options o = opts ? *opts : (realm_options){ .home = NULL };
+    realm_error err;
+
+    if (offers(c, "home"))
+        o.home = rl_cli_get(c, "home");
+    if (offers(c, "reference") && rl_cli_has(c, "reference"))
+        o.reference = true;
+    if (!read_engine_options(c, &o))
+        return RL_EXIT_USAGE;
+    o.progress = rl_progress_show;
+    return realm_open(&c->r, &o, &err) == REALM_OK ? 0 : rl_cli_fail(&err);
+}

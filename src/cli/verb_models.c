@@ -1,0 +1,212 @@
+/* models, rm, verify and prune: the registry. */
+#include "cli/cli.h"
+
+#include "cli/progress.h"
+#include "cli/show.h"
+#include "cli/table.h"
+#include "cli/units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OUT_MAX ((size_t)64 << 20)
+
+void rl_show_entry(rl_json *j, const realm_entry *e)
+{
+    rl_json_object(j, NULL);
+    rl_json_string(j, "name", e->name);
+    rl_json_string(j, "sha256", e->sha256);
+    rl_json_string(j, "arch", e->arch);
+    rl_json_uint(j, "parameters", e->n_params);
+    rl_json_string(j, "source", e->source);
+    rl_json_uint(j, "source_bytes", e->source_bytes);
+    rl_json_uint(j, "packed_bytes", e->packed_bytes);
+    rl_json_int(j, "imported", e->created_s);
+    rl_json_bool(j, "usable", e->usable);
+    rl_json_end_object(j);
+}
+
+static void list_json(rl_buf *out, const realm_entry *list, size_t n)
+{
+    rl_json j = rl_json_on(out);
+
+    rl_json_object(&j, NULL);
+    rl_json_array(&j, "models");
+    for (size_t i = 0; i < n; i++)
+        rl_show_entry(&j, &list[i]);
+    rl_json_end_array(&j);
+    rl_json_end_object(&j);
+    (void)rl_buf_adds(out, "\n");
+}
+
+static void list_table(rl_buf *out, const realm_entry *list, size_t n)
+{
+    static const char *const heads[] = { "NAME", "ARCH", "PARAMETERS", "SIZE", "IMPORTED", "" };
+    char text[RL_UNITS_TEXT];
+    rl_table t;
+
+    rl_table_init(&t, "llrrll");
+    for (size_t i = 0; i < 6; i++)
+        rl_table_add(&t, heads[i]);
+    for (size_t i = 0; i < n; i++) {
+        rl_table_add(&t, list[i].name);
+        rl_table_add(&t, list[i].arch);
+        rl_table_add(&t, rl_units_show_count(list[i].n_params, text));
+        rl_table_add(&t, rl_units_show_size(list[i].packed_bytes, text));
+        rl_table_add(&t, rl_units_show_date(list[i].created_s, text));
+        rl_table_add(&t, list[i].usable ? "" : "not usable: import it again");
+    }
+    rl_table_show(&t, "", out);
+    rl_table_deinit(&t);
+}
+
+int rl_verb_models(rl_cli *c)
+{
+    int code = rl_cli_open(c, NULL);
+    realm_entry *list;
+    realm_error err;
+    rl_buf out;
+    size_t n;
+
+    if (code)
+        return code;
+    if (realm_list(c->r, &list, &n, &err) != REALM_OK)
+        return rl_cli_fail(&err);
+    rl_buf_init(&out, OUT_MAX);
+    if (rl_cli_has(c, "json"))
+        list_json(&out, list, n);
+    else if (n)
+        list_table(&out, list, n);
+    else
+        (void)fputs("no models yet; import one: realm import FILE.gguf --name NAME\n", stderr);
+    realm_free(list);
+    return rl_cli_print(&out);
+}
+
+int rl_verb_rm(rl_cli *c)
+{
+    int code = rl_cli_open(c, NULL);
+    char text[RL_UNITS_TEXT];
+    realm_error err;
+    uint64_t freed;
+
+    for (unsigned i = 0; code == 0 && i < c->n_pos; i++) {
+        if (realm_remove(c->r, c->pos[i], &freed, &err) != REALM_OK)
+            code = rl_cli_fail(&err);
+        else if (freed)
+            (void)fprintf(stderr, "removed %s, %s freed\n", c->pos[i],
+                          rl_units_show_size(freed, text));
+        else
+            (void)fprintf(stderr, "removed %s\n", c->pos[i]);
+    }
+    return code;
+}
+
+/* ---- verify ---------------------------------------------------------------------------------- */
+
+/* One model: a row of the report. -> whether it is good; an interrupt stops the verb */
+static bool verify_one(rl_cli *c, const char *name, rl_json *j, rl_table *t, realm_error *err)
+{
+    realm_status st = realm_verify(c->r, name, err);
+
+    rl_progress_clear();
+    rl_json_object(j, NULL);
+    rl_json_string(j, "name", name);
+    rl_json_bool(j, "good", st == REALM_OK);
+    if (st != REALM_OK)
+        rl_json_string(j, "why", err->text);
+    rl_json_end_object(j);
+    rl_table_add(t, name);
+    rl_table_add(t, st == REALM_OK ? "good" : err->text);
+    return st == REALM_OK;
+}
+
+static int verify_these(rl_cli *c, const realm_entry *list, size_t n)
+{
+    bool json = rl_cli_has(c, "json"), good = true;
+    rl_buf out;
+    rl_json j;
+    rl_table t;
+    realm_error err = { .status = REALM_OK };
+    int code;
+
+    rl_buf_init(&out, OUT_MAX);
+    j = rl_json_on(&out);
+    rl_table_init(&t, "ll");
+    rl_json_object(&j, NULL);
+    rl_json_array(&j, "models");
+    for (size_t i = 0; i < n && !rl_cli_interrupted(); i++) {
+        rl_progress_label(list ? list[i].name : c->pos[i]);
+        good = verify_one(c, list ? list[i].name : c->pos[i], &j, &t, &err) && good;
+    }
+    rl_json_end_array(&j);
+    rl_json_end_object(&j);
+    (void)rl_buf_adds(&out, "\n");
+    if (rl_cli_interrupted() && err.status == REALM_ECANCELLED) {
+        rl_buf_deinit(&out);
+        rl_table_deinit(&t);
+        return rl_cli_fail(&err);
+    }
+    if (!json) {
+        rl_buf_clear(&out);
+        rl_table_show(&t, "", &out);
+    }
+    rl_table_deinit(&t);
+    code = rl_cli_print(&out);
+    return good ? code : RL_EXIT_FAILED;
+}
+
+int rl_verb_verify(rl_cli *c)
+{
+    realm_entry *list;
+    realm_error err;
+    size_t n;
+    int code;
+
+    if (rl_cli_has(c, "all") == (c->n_pos > 0))
+        return rl_cli_usage(c->verb, "give names, or --all");
+    code = rl_cli_open(c, NULL);
+    if (code)
+        return code;
+    if (c->n_pos)
+        return verify_these(c, NULL, c->n_pos);
+    if (realm_list(c->r, &list, &n, &err) != REALM_OK)
+        return rl_cli_fail(&err);
+    code = verify_these(c, list, n);
+    realm_free(list);
+    return code;
+}
+
+/* ---- prune ----------------------------------------------------------------------------------- */
+
+int rl_verb_prune(rl_cli *c)
+{
+    bool dry = rl_cli_has(c, "dry-run");
+    int code = rl_cli_open(c, NULL);
+    char text[RL_UNITS_TEXT];
+    realm_error err;
+    uint64_t bytes;
+    uint32_t n;
+    rl_buf out;
+
+    if (code)
+        return code;
+    if (realm_prune(c->r, dry, &n, &bytes, &err) != REALM_OK)
+        return rl_cli_fail(&err);
+    rl_buf_init(&out, OUT_MAX);
+    if (rl_cli_has(c, "json")) {
+        rl_json j = rl_json_on(&out);
+
+        rl_json_object(&j, NULL);
+        rl_json_uint(&j, "files", n);
+        rl_json_uint(&j, "bytes", bytes);
+        rl_json_bool(&j, "deleted", !dry);
+        rl_json_end_object(&j);
+        (void)rl_buf_adds(&out, "\n");
+    } else {
+        (void)rl_buf_addf(&out, "%s %" PRIu32 " file%s, %s\n", dry ? "would delete" : "deleted", n,
+                          n == 1 ? "" : "s", rl_units_show_size(bytes, text));
+    }
+    return rl_cli_print(&out);
+}

@@ -1,0 +1,395 @@
+/* The registry as the library shows it: importing, listing, removing, verifying, pruning.
+ *
+ * The row of a name is written last, when its packed file is complete; a packed file is deleted
+ * only after its last row. The two may cross in different processes, so an import looks once more
+ * for its packed file after writing the row and packs again when it is gone. */
+#include "lib/internal.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define DISK_MARGIN   ((uint64_t)64 << 20)
+#define STALE_SECONDS 3600 /* a temporary file this old is not being written any more */
+
+static uint64_t file_bytes(const char *path)
+{
+    struct stat sb;
+
+    return stat(path, &sb) == 0 && S_ISREG(sb.st_mode) ? (uint64_t)sb.st_size : 0;
+}
+
+static void to_entry(rl_store *s, const rl_store_model *m, realm_entry *e)
+{
+    char path[RL_LIB_PATH];
+
+    memset(e, 0, sizeof *e);
+    memcpy(e->name, m->name, sizeof e->name);
+    memcpy(e->sha256, m->sha256, sizeof e->sha256);
+    memcpy(e->arch, m->arch, sizeof e->arch);
+    memcpy(e->source, m->source, sizeof e->source);
+    e->source_bytes = m->source_bytes;
+    e->packed_bytes = m->packed_bytes;
+    e->n_params = m->n_params;
+    e->created_s = m->created_s;
+    rl_store_packed_path(s, m->sha256, RL_PACK_LAYOUT, path, sizeof path);
+    e->usable = m->packed_bytes && file_bytes(path) == m->packed_bytes;
+}
+
+/* ---- importing ------------------------------------------------------------------------------- */
+
+/* Reads what a packed file says of itself. -> OK | why it cannot be used */
+static realm_status read_packed(const char *packed, rl_store_model *m)
+{
+    rl_model *model = NULL;
+    realm_status st = rl_model_open(&model, packed, NULL, NULL);
+
+    if (st == REALM_OK) {
+        const rl_model_info *i = rl_model_get_info(model);
+
+        (void)snprintf(m->arch, sizeof m->arch, "%s", i->arch);
+        m->n_params = i->n_params;
+        m->packed_bytes = file_bytes(packed);
+    }
+    rl_model_close(model);
+    return st;
+}
+
+static realm_status check_disk(const char *packed, uint64_t needed, realm_error *err)
+{
+    char dir[RL_LIB_PATH];
+    struct statvfs fs;
+    uint64_t room;
+
+    (void)snprintf(dir, sizeof dir, "%s", packed);
+    *strrchr(dir, '/') = 0;
+    if (statvfs(dir, &fs) < 0)
+        return realm_fail(err, REALM_EIO, "%s: %s", dir, strerror(errno));
+    room = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if (room >= needed)
+        return REALM_OK;
+    return realm_fail(
+        err, REALM_EDISK,
+        "%s has %.1f GiB free, the model needs %.1f; free some (realm rm, realm prune) "
+        "or set REALM_HOME",
+        dir, (double)room / 0x1p30, (double)needed / 0x1p30);
+}
+
+static realm_status check_and_pack(realm *r, const char *path, const char *sha256,
+                                   const char *packed, realm_error *err)
+{
+    rl_lib_step step = { .r = r, .what = "packing" };
+    rl_gguf *g = NULL;
+    rl_vocab *vocab = NULL;
+    realm_status st = rl_gguf_open(&g, path, err);
+
+    if (st == REALM_OK)
+        st = rl_model_check(g, err);
+    if (st == REALM_OK)
+        st = rl_vocab_open(&vocab, g, err);
+    rl_vocab_close(vocab);
+    if (st == REALM_OK)
+        st = check_disk(packed, rl_gguf_file_bytes(g) + DISK_MARGIN, err);
+    if (st == REALM_OK)
+        st = rl_model_pack(g, sha256, packed, rl_lib_progress, &step, err);
+    rl_gguf_close(g);
+    return st;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Makes sure the packed form of the file exists and fills m, all but its name. */
+static realm_status pack(realm *r, rl_store *s, const char *path, rl_store_model *m, char *packed,
+                         realm_error *err)
+{
+    rl_lib_step step = { .r = r, .what = "reading" };
+    struct stat before, after;
+    realm_status st;
+
+    if (stat(path, &before) < 0)
+        return realm_fail(err, errno == ENOENT ? REALM_ENOTFOUND : REALM_EIO, "%s: %s", path,
+                          strerror(errno));
+    st = rl_store_digest(s, path, m->sha256, rl_lib_progress, &step, err);
+    if (st != REALM_OK)
+        return st;
+    m->source_bytes = (uint64_t)before.st_size;
+    rl_store_packed_path(s, m->sha256, RL_PACK_LAYOUT, packed, RL_LIB_PATH);
+    if (read_packed(packed, m) == REALM_OK)
+        return REALM_OK;
+    st = check_and_pack(r, path, m->sha256, packed, err);
+    if (st != REALM_OK)
+        return st;
+    if (stat(path, &after) < 0 || !same_file(&before, &after)) {
+        (void)unlink(packed); /* its name would promise another file's weights */
+        return realm_fail(err, REALM_ECONFLICT, "%s changed while it was read; try again", path);
+    }
+    st = read_packed(packed, m);
+    return st == REALM_OK ? st : realm_fail(err, st, "%s: the packed file cannot be read", path);
+}
+
+/* A name may be given again to the same model, to another one only with `replace`. */
+static realm_status put_row(rl_store *s, const rl_store_model *m, bool replace, realm_error *err)
+{
+    rl_store_model old;
+    realm_status st = rl_store_model_get(s, m->name, &old, err);
+
+    if (st == REALM_OK && strcmp(old.sha256, m->sha256) != 0 && !replace)
+        return realm_fail(err, REALM_ECONFLICT,
+                          "%s already names another model; choose a name with --name, or remove it "
+                          "first: realm rm %s",
+                          m->name, m->name);
+    if (st != REALM_OK && st != REALM_ENOTFOUND)
+        return st;
+    return rl_store_model_put(s, m, true, err);
+}
+
+static realm_status import_with(realm *r, rl_store *s, const char *path, rl_store_model *m,
+                                bool replace, realm_error *err)
+{
+    char packed[RL_LIB_PATH];
+    realm_status st = REALM_OK;
+
+    for (int attempt = 0; attempt < 3; attempt++) {
+        st = pack(r, s, path, m, packed, err);
+        if (st == REALM_OK && m->name[0])
+            st = put_row(s, m, replace, err);
+        if (st != REALM_OK || rl_fs_exists(packed))
+            return st;
+    }
+    return realm_fail(err, REALM_EBUSY, "%s is removed by others as fast as it is imported", path);
+}
+
+static realm_status choose_name(const realm_import_options *opts, const char *path, char *name,
+                                realm_error *err)
+{
+    if (opts && opts->name && !opts->name[0]) {
+        name[0] = 0;
+        return REALM_OK;
+    }
+    if (!opts || !opts->name) {
+        rl_lib_name_of_path(path, name);
+        return REALM_OK;
+    }
+    (void)snprintf(name, RL_NAME_MAX + 1, "%s", opts->name);
+    return rl_store_check_name(opts->name, strlen(opts->name), err);
+}
+
+realm_status realm_import(realm *r, const char *path, const realm_import_options *opts,
+                          realm_entry *out, realm_error *err)
+{
+    rl_store_model m = { .created_s = rl_clock_unix_s() };
+    realm_status st = choose_name(opts, path, m.name, err);
+    char full[PATH_MAX];
+    rl_store *s = NULL;
+
+    if (st != REALM_OK)
+        return st;
+    (void)snprintf(m.source, sizeof m.source, "%.1023s", realpath(path, full) ? full : path);
+    /* A connection of its own: reading and packing take long. */
+    st = rl_store_open(&s, r->home, err);
+    if (st == REALM_OK)
+        st = import_with(r, s, path, &m, opts && opts->replace, err);
+    if (st == REALM_OK && out)
+        to_entry(s, &m, out);
+    rl_store_close(s);
+    return st;
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+realm_status realm_list(realm *r, realm_entry **list, size_t *n, realm_error *err)
+{
+    rl_store_model *rows = NULL;
+    rl_store *s;
+    realm_status st = rl_lib_store_lock(r, &s, err);
+
+    *list = NULL;
+    *n = 0;
+    if (st != REALM_OK)
+        return st;
+    st = rl_store_model_list(s, &rows, n, err);
+    if (st == REALM_OK) {
+        *list = rl_alloc_array(*n ? *n : 1, sizeof **list);
+        if (!*list)
+            st = realm_fail(err, REALM_ENOMEM, "no memory for the list of models");
+    }
+    for (size_t i = 0; *list && i < *n; i++)
+        to_entry(s, &rows[i], &(*list)[i]);
+    rl_free(rows);
+    rl_lib_store_unlock(r);
+    return st;
+}
+
+realm_status realm_find(realm *r, const char *name, realm_entry *out, realm_error *err)
+{
+    char path[RL_LIB_PATH];
+    rl_store_model m;
+    rl_store *s;
+    realm_status st;
+
+    if (rl_lib_is_path(name))
+        return realm_fail(err, REALM_EINVAL,
+                          "%.100s is a path; name a model of the registry (realm models)", name);
+    memset(&m, 0, sizeof m);
+    st = rl_lib_find(r, name, &m, path, err);
+    if (st != REALM_OK && st != REALM_EMODEL)
+        return st;
+    st = rl_lib_store_lock(r, &s, err);
+    if (st != REALM_OK)
+        return st;
+    to_entry(s, &m, out);
+    rl_lib_store_unlock(r);
+    return REALM_OK;
+}
+
+realm_status realm_verify(realm *r, const char *name, realm_error *err)
+{
+    rl_lib_step step = { .r = r, .what = "verifying" };
+    char path[RL_LIB_PATH];
+    rl_store_model m;
+    realm_status st = rl_lib_find(r, name, &m, path, err);
+    realm_error why = { .text = "" };
+
+    if (st != REALM_OK)
+        return st;
+    st = rl_model_verify(path, rl_lib_progress, &step, &why);
+    if (st == REALM_EINVAL)
+        return realm_fail(err, st,
+                          "%.64s is damaged (%.60s); remove it and import it again: realm rm %.64s",
+                          name, why.text, name);
+    return st == REALM_OK ? st : realm_fail(err, st, "%s", why.text);
+}
+
+/* ---- removing -------------------------------------------------------------------------------- */
+
+static realm_status digest_is_named(rl_store *s, const char *sha256, bool *named, realm_error *err)
+{
+    rl_store_model *rows;
+    size_t n;
+    realm_status st = rl_store_model_list(s, &rows, &n, err);
+
+    *named = false;
+    if (st != REALM_OK)
+        return st;
+    for (size_t i = 0; i < n; i++)
+        *named = *named || strcmp(rows[i].sha256, sha256) == 0;
+    rl_free(rows);
+    return REALM_OK;
+}
+
+static realm_status remove_with(rl_store *s, const char *name, uint64_t *freed, realm_error *err)
+{
+    char path[RL_LIB_PATH];
+    rl_store_model m;
+    bool named;
+    realm_status st = rl_store_model_get(s, name, &m, err);
+
+    if (st == REALM_OK)
+        st = rl_store_model_delete(s, name, err);
+    if (st == REALM_OK)
+        st = digest_is_named(s, m.sha256, &named, err);
+    if (st != REALM_OK || named)
+        return st;
+    rl_store_packed_path(s, m.sha256, RL_PACK_LAYOUT, path, sizeof path);
+    *freed = file_bytes(path);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return realm_fail(err, REALM_EIO, "%s: %s", path, strerror(errno));
+    return REALM_OK;
+}
+
+realm_status realm_remove(realm *r, const char *name, uint64_t *freed, realm_error *err)
+{
+    uint64_t bytes = 0;
+    realm_entry e;
+    rl_store *s;
+    realm_status st = realm_find(r, name, &e, err); /* for its sentence about unknown names */
+
+    if (st == REALM_OK)
+        st = rl_lib_store_lock(r, &s, err);
+    if (st != REALM_OK)
+        return st;
+    st = remove_with(s, name, &bytes, err);
+    rl_lib_store_unlock(r);
+    if (freed)
+        *freed = bytes;
+    return st;
+}
+
+/* Whether a file of models/ serves nobody: neither the packed file of a name nor one being written.
+ */
+static bool is_stray(rl_store *s, const rl_store_model *rows, size_t n, const char *file,
+                     const struct stat *sb)
+{
+    char path[RL_LIB_PATH];
+    const char *dot = strrchr(file, '.');
+
+    for (size_t i = 0; i < n; i++) {
+        rl_store_packed_path(s, rows[i].sha256, RL_PACK_LAYOUT, path, sizeof path);
+        if (strcmp(strrchr(path, '/') + 1, file) == 0)
+            return false;
+    }
+    return (dot && strcmp(dot, ".realm") == 0) ||
+           sb->st_mtim.tv_sec + STALE_SECONDS < rl_clock_unix_s();
+}
+
+static realm_status prune_dir(rl_store *s, DIR *dir, bool dry, uint32_t *n_files, uint64_t *bytes,
+                              realm_error *err)
+{
+    rl_store_model *rows;
+    struct dirent *d;
+    struct stat sb;
+    size_t n;
+    realm_status st = rl_store_model_list(s, &rows, &n, err);
+
+    if (st != REALM_OK)
+        return st;
+    while (st == REALM_OK && (d = readdir(dir))) {
+        if (fstatat(dirfd(dir), d->d_name, &sb, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(sb.st_mode) ||
+            !is_stray(s, rows, n, d->d_name, &sb))
+            continue;
+        if (!dry && unlinkat(dirfd(dir), d->d_name, 0) < 0) {
+            st = realm_fail(err, REALM_EIO, "models/%s: %s", d->d_name, strerror(errno));
+            break;
+        }
+        ++*n_files;
+        *bytes += (uint64_t)sb.st_size;
+    }
+    rl_free(rows);
+    return st;
+}
+
+realm_status realm_prune(realm *r, bool dry, uint32_t *n_files, uint64_t *bytes, realm_error *err)
+{
+    char path[RL_LIB_PATH];
+    rl_store *s;
+    DIR *dir;
+    realm_status st = rl_lib_home_path(r, "models", path, err);
+
+    *n_files = 0;
+    *bytes = 0;
+    if (st == REALM_OK)
+        st = rl_lib_store_lock(r, &s, err);
+    if (st != REALM_OK)
+        return st;
+    dir = opendir(path);
+    st = dir ? prune_dir(s, dir, dry, n_files, bytes, err)
+             : realm_fail(err, REALM_EIO, "%s: %s", path, strerror(errno));
+    if (dir)
+        (void)closedir(dir);
+    rl_lib_store_unlock(r);
+    return st;
+}
