@@ -93,6 +93,28 @@ static void hide(const tile *t, const rl_attn_run *r, uint32_t row0, uint32_t ba
     }
 }
 
+/* The run's slabs, and for each the one that follows it: all k, all v, the next segment's first k.
+ */
+static void set_slabs(const tile *t, rl_attn_run *r, uint32_t base)
+{
+    const rl_attn *a = t->a;
+    const void *const *blocks = a->blocks + base / RL_KV_BLOCK;
+    uint32_t first = r->lo / RL_KV_BLOCK, last = (r->hi - 1) / RL_KV_BLOCK;
+
+    for (uint32_t b = first; b <= last; b++) {
+        r->k[b] = (const uint8_t *)blocks[b] + a->k_offset;
+        r->v[b] = (const uint8_t *)blocks[b] + a->v_offset;
+    }
+    for (uint32_t b = first; b < last; b++) {
+        r->k_ahead[b] = r->k[b + 1];
+        r->v_ahead[b] = r->v[b + 1];
+    }
+    r->k_ahead[last] = r->v[first];
+    r->v_ahead[last] = r->v[last];
+    if (base + RL_KV_SEGMENT <= row_pos(t, t->rows - 1))
+        r->v_ahead[last] = (const uint8_t *)blocks[RL_ATTN_BLOCKS] + a->k_offset;
+}
+
 /* Rows see rising ranges, so those that see some of a segment are consecutive. */
 static void tile_segment(const tile *t, uint32_t base, const rl_attn_ops *ops)
 {
@@ -115,12 +137,7 @@ static void tile_segment(const tile *t, uint32_t base, const rl_attn_ops *ops)
     r.rows = end - row0;
     if (!r.rows)
         return;
-    for (uint32_t b = r.lo / RL_KV_BLOCK; b * RL_KV_BLOCK < r.hi; b++) {
-        const uint8_t *block = a->blocks[base / RL_KV_BLOCK + b];
-
-        r.k[b] = block + a->k_offset;
-        r.v[b] = block + a->v_offset;
-    }
+    set_slabs(t, &r, base);
     r.q = t->q + (size_t)row0 * RL_ATTN_MAX_DIM;
     r.p = t->p;
     r.o = t->o + (size_t)row0 * a->head_dim;

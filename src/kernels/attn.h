@@ -24,6 +24,8 @@ typedef struct rl_attn_run {
     const uint8_t
         *k[RL_ATTN_BLOCKS]; /* slabs of the segment's blocks; set where [lo, hi) reaches */
     const uint8_t *v[RL_ATTN_BLOCKS];
+    const uint8_t *k_ahead[RL_ATTN_BLOCKS]; /* slab to fetch while that block's k is worked on */
+    const uint8_t *v_ahead[RL_ATTN_BLOCKS];
     const float *q; /* [rows][RL_ATTN_MAX_DIM] */
     float *p;       /* [rows][RL_KV_SEGMENT]: scores, then weights e */
     float *o;       /* [rows][head_dim] */

@@ -108,6 +108,15 @@ INLINE size_t step_bytes(rl_kv_type type)
     return type == RL_KV_BF16 ? 32 : 64;
 }
 
+/* Asks for [p, p + bytes): a cold cache takes longer than a hardware prefetcher looks ahead, which
+ * also stops where a slab ends. */
+INLINE void fetch(const uint8_t *p, size_t bytes)
+{
+    UNROLL
+    for (size_t i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)p + i, _MM_HINT_T0);
+}
+
 /* acc[i][c] += f[stride i] * x[c]: f is q or e, x are keys or values. */
 INLINE void multiply(uint32_t rows, uint32_t cols, const float *f, uint32_t stride, const __m256 *x,
                      __m256 acc[][4])
@@ -151,17 +160,20 @@ INLINE void clear(uint32_t rows, uint32_t cols, __m256 acc[][4])
     }
 }
 
-/* The scores of `rows` rows with 8 cols keys of one block, from the pair at k. */
+/* The scores of `rows` rows with 8 cols keys of one block, from the pair at k; `ahead` is the same
+ * place in the slab to fetch. */
 INLINE void score_keys(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_attn_run *r,
-                       const uint8_t *k, float *p)
+                       const uint8_t *k, const uint8_t *ahead, float *p)
 {
     __m256i mask = keep_second(type);
     __m256 acc[ROWS_MAX][4];
 
     clear(rows, cols, acc);
     for (uint32_t d = 0; d < r->head_dim; d += 2) {
+        fetch(ahead, cols * step_bytes(type));
         multiply_pairs(rows, cols, type, k, mask, r->q + d, RL_ATTN_MAX_DIM, acc);
         k += 4 * step_bytes(type);
+        ahead += 4 * step_bytes(type);
     }
     UNROLL
     for (uint32_t i = 0; i < rows; i++) {
@@ -174,9 +186,12 @@ INLINE void score_keys(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_a
 
 INLINE void score_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_attn_run *r)
 {
-    for (uint32_t j = r->lo / RL_KV_BLOCK * RL_KV_BLOCK; j < r->hi; j += 8 * cols)
-        score_keys(rows, cols, type, r,
-                   r->k[j / RL_KV_BLOCK] + j % RL_KV_BLOCK / 8 * step_bytes(type), r->p + j);
+    for (uint32_t j = r->lo / RL_KV_BLOCK * RL_KV_BLOCK; j < r->hi; j += 8 * cols) {
+        uint32_t b = j / RL_KV_BLOCK;
+        size_t off = j % RL_KV_BLOCK / 8 * step_bytes(type);
+
+        score_keys(rows, cols, type, r, r->k[b] + off, r->k_ahead[b] + off, r->p + j);
+    }
 }
 
 static float max_of(__m256 v)
@@ -258,11 +273,13 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
 
     clear(rows, cols, acc);
     for (uint32_t j = r->lo & ~1u; j < r->hi; j += 2) {
-        const uint8_t *v = r->v[j / RL_KV_BLOCK] + j % RL_KV_BLOCK / 2 * stride + at;
+        size_t off = j % RL_KV_BLOCK / 2 * stride + at;
+        const uint8_t *v = r->v[j / RL_KV_BLOCK] + off;
 
         /* The pair's second token may not be written yet: its e is 0, its v must become 0. */
         if (j + 1 == r->hi)
             mask = _mm256_setzero_si256();
+        fetch(r->v_ahead[j / RL_KV_BLOCK] + off, cols * step_bytes(type));
         multiply_pairs(rows, cols, type, v, mask, r->p + j, RL_KV_SEGMENT, acc);
     }
     merge(rows, cols, r, d, acc);

@@ -39,6 +39,15 @@ INLINE size_t step_bytes(rl_kv_type type)
     return type == RL_KV_BF16 ? 64 : 128;
 }
 
+/* Asks for [p, p + bytes): a cold cache takes longer than a hardware prefetcher looks ahead, which
+ * also stops where a slab ends. */
+INLINE void fetch(const uint8_t *p, size_t bytes)
+{
+    UNROLL
+    for (size_t i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)p + i, _MM_HINT_T0);
+}
+
 /* acc[i][c] += q[row i] * x[c] */
 INLINE void score_dim(uint32_t rows, const float *q, const __m512 x[2], __m512 acc[][2])
 {
@@ -53,7 +62,7 @@ INLINE void score_dim(uint32_t rows, const float *q, const __m512 x[2], __m512 a
 
 /* The scores of `rows` rows with the 32 keys of one block. */
 INLINE void score_block(uint32_t rows, rl_kv_type type, const rl_attn_run *r, const uint8_t *k,
-                        float *p)
+                        const uint8_t *ahead, float *p)
 {
     __m512i second = keep_second(type);
     __m512 acc[RL_ATTN_ROWS][2];
@@ -66,7 +75,9 @@ INLINE void score_block(uint32_t rows, rl_kv_type type, const rl_attn_run *r, co
 
         load_pairs(type, k, second, &a[0], &b[0]);
         load_pairs(type, k + step_bytes(type), second, &a[1], &b[1]);
+        fetch(ahead, 2 * step_bytes(type));
         k += 2 * step_bytes(type);
+        ahead += 2 * step_bytes(type);
         score_dim(rows, r->q + d, a, acc);
         score_dim(rows, r->q + d + 1, b, acc);
     }
@@ -82,7 +93,7 @@ INLINE void score_block(uint32_t rows, rl_kv_type type, const rl_attn_run *r, co
 INLINE void score_run(uint32_t rows, rl_kv_type type, const rl_attn_run *r)
 {
     for (uint32_t b = r->lo / RL_KV_BLOCK; b * RL_KV_BLOCK < r->hi; b++)
-        score_block(rows, type, r, r->k[b], r->p + b * RL_KV_BLOCK);
+        score_block(rows, type, r, r->k[b], r->k_ahead[b], r->p + b * RL_KV_BLOCK);
 }
 
 /* Softmax of each row within the segment, then the merge's factors for all rows at once. */
@@ -166,7 +177,8 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
             acc[i][c] = _mm512_setzero_ps();
     }
     for (uint32_t j = r->lo & ~1u; j < r->hi; j += 2) {
-        const uint8_t *v = r->v[j / RL_KV_BLOCK] + j % RL_KV_BLOCK / 2 * stride + at;
+        size_t off = j % RL_KV_BLOCK / 2 * stride + at;
+        const uint8_t *v = r->v[j / RL_KV_BLOCK] + off;
         __m512 a[4], b[4];
 
         /* The pair's second token may not be written yet: its e is 0, its v must become 0. */
@@ -175,6 +187,7 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
         UNROLL
         for (uint32_t c = 0; c < cols; c++)
             load_pairs(type, v + c * step_bytes(type), second, &a[c], &b[c]);
+        fetch(r->v_ahead[j / RL_KV_BLOCK] + off, cols * step_bytes(type));
         value_key(rows, cols, r->p + j, a, acc);
         value_key(rows, cols, r->p + j + 1, b, acc);
     }
