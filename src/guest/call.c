@@ -266,19 +266,19 @@ static void park_entry(void *env, wasmtime_caller_t *caller, const wasmtime_val_
     *k = (wasmtime_async_continuation_t){ .callback = park_over, .env = run };
 }
 
-wasmtime_error_t *rl_row_define(wasmtime_linker_t *linker, const rl_row *row, bool wide)
+wasmtime_error_t *rl_row_define(wasmtime_linker_t *linker, const rl_row *row, const char *name,
+                                bool wide)
 {
     wasm_functype_t *type = rl_row_type(row, wide);
-    size_t module_len = strlen(row->module), name_len = strlen(row->name);
+    size_t module_len = strlen(row->module), name_len = strlen(name);
     wasmtime_error_t *e;
 
     if (row->mode == RL_MODE_PARK)
-        e = wasmtime_linker_define_async_func(linker, row->module, module_len, row->name, name_len,
-                                              type, park_entry, (void *)(uintptr_t)row, NULL);
+        e = wasmtime_linker_define_async_func(linker, row->module, module_len, name, name_len, type,
+                                              park_entry, (void *)(uintptr_t)row, NULL);
     else
-        e = wasmtime_linker_define_func_unchecked(linker, row->module, module_len, row->name,
-                                                  name_len, type, now_entry, (void *)(uintptr_t)row,
-                                                  NULL);
+        e = wasmtime_linker_define_func_unchecked(linker, row->module, module_len, name, name_len,
+                                                  type, now_entry, (void *)(uintptr_t)row, NULL);
     wasm_functype_delete(type);
     return e;
 }

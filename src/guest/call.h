@@ -27,8 +27,7 @@ typedef struct rl_call rl_call;
 typedef int64_t (*rl_abi_fn)(rl_call *c);
 
 #define RL_PARKED INT64_MIN       /* not now: resume will be asked */
-#define RL_ENDED  (INT64_MIN + 1) /* the run is over (rl_run_end): the guest never sees an answer  \
-                                   */
+#define RL_ENDED  (INT64_MIN + 1) /* the run is over (rl_run_end): the guest gets no answer */
 
 #define RL_ARGS_MAX 12u /* letters of a row */
 

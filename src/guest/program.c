@@ -1,5 +1,6 @@
 /* Program: a module that was checked, compiled and linked, ready to be instantiated by many runs.
  * Its linker holds exactly its imports: each with the row that fits the import's type. */
+#include "guest/forms.h"
 #include "guest/runtime.h"
 
 #include "base/alloc.h"
@@ -27,36 +28,88 @@ realm_status rl_wasm_fail(realm_error *err, realm_status st, const char *what,
     return realm_fail(err, st, "%s: %s", what, line);
 }
 
-static realm_status define_import(rl_program *p, const wasm_importtype_t *import,
-                                  const rl_row **defined, size_t *n_defined, realm_error *err)
+/* The row of every import, in order. -> rl_alloc'ed [imports->size], or NULL with the reason */
+static const rl_row **find_rows(const rl_program *p, const wasm_importtype_vec_t *imports,
+                                realm_error *err)
 {
-    const rl_row *row = rl_row_find(import, p->shape.wide, err);
-    wasmtime_error_t *e;
+    const rl_row **rows = rl_alloc_array(imports->size + 1, sizeof *rows);
     size_t i;
 
-    if (!row)
-        return REALM_EINVAL;
-    for (i = 0; i < *n_defined; i++)
-        if (defined[i] == row)
-            return REALM_OK;
-    e = rl_row_define(p->linker, row, p->shape.wide);
-    if (e)
-        return rl_wasm_fail(err, REALM_EINVAL, "import refused", e);
-    defined[(*n_defined)++] = row;
-    p->caps |= row->caps;
+    if (!rows) {
+        (void)realm_fail(err, REALM_ENOMEM, "no memory for a program");
+        return NULL;
+    }
+    for (i = 0; i < imports->size; i++) {
+        rows[i] = rl_row_find(imports->data[i], p->shape.wide, err);
+        if (!rows[i]) {
+            rl_free(rows);
+            return NULL;
+        }
+    }
+    return rows;
+}
+
+static bool seen_before(const rl_row *const *rows, size_t i)
+{
+    size_t k;
+
+    for (k = 0; k < i; k++)
+        if (rows[k] == rows[i])
+            return true;
+    return false;
+}
+
+/* both: the module was changed for the two forms of one name (forms.h). */
+static realm_status define_rows(rl_program *p, const rl_row *const *rows, size_t n, bool both,
+                                realm_error *err)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        wasmtime_error_t *e;
+
+        if (seen_before(rows, i))
+            continue;
+        e = rl_row_define(p->linker, rows[i], both ? rl_forms_name(rows[i]) : rows[i]->name,
+                          p->shape.wide);
+        if (e)
+            return rl_wasm_fail(err, REALM_EINVAL, "import refused", e);
+        p->caps |= rows[i]->caps;
+    }
     return REALM_OK;
 }
 
-static realm_status link_imports(rl_program *p, const wasm_importtype_vec_t *imports,
-                                 realm_error *err)
+/* Compiles it again with one form renamed. */
+static realm_status split_forms(rl_program *p, const uint8_t *wasm, size_t n,
+                                const rl_row *const *rows, size_t n_rows, realm_error *err)
 {
-    const rl_row **defined = rl_alloc_array(imports->size + 1, sizeof *defined);
-    realm_status st = defined ? REALM_OK : REALM_ENOMEM;
-    size_t i, n_defined = 0;
+    uint8_t *copy = rl_forms_rename(wasm, n, rows, n_rows);
+    realm_status st;
 
-    for (i = 0; st == REALM_OK && i < imports->size; i++)
-        st = define_import(p, imports->data[i], defined, &n_defined, err);
-    rl_free(defined);
+    if (!copy)
+        return realm_fail(err, REALM_EINVAL,
+                          "both forms of realm_host_generate are imported: import one of them");
+    wasmtime_module_delete(p->module);
+    p->module = NULL;
+    st = rl_module_compile(&p->module, p->rt, copy, n, err);
+    rl_free(copy);
+    return st;
+}
+
+static realm_status link_imports(rl_program *p, const wasm_importtype_vec_t *imports,
+                                 const void *wasm, size_t n, realm_error *err)
+{
+    const rl_row **rows = find_rows(p, imports, err);
+    bool both = rows && rl_forms_both(rows, imports->size);
+    realm_status st = REALM_OK;
+
+    if (!rows)
+        return err->status;
+    if (both)
+        st = split_forms(p, wasm, n, rows, imports->size, err);
+    if (st == REALM_OK)
+        st = define_rows(p, rows, imports->size, both, err);
+    rl_free(rows);
     return st;
 }
 
@@ -84,7 +137,7 @@ static realm_status check_size(const rl_program *p, realm_error *err)
     return REALM_OK;
 }
 
-static realm_status link_program(rl_program *p, realm_error *err)
+static realm_status link_program(rl_program *p, const void *wasm, size_t n, realm_error *err)
 {
     wasm_importtype_vec_t imports;
     wasmtime_error_t *e;
@@ -97,7 +150,7 @@ static realm_status link_program(rl_program *p, realm_error *err)
         st = check_size(p, err);
     if (st == REALM_OK) {
         p->linker = wasmtime_linker_new(p->rt->wasm);
-        st = link_imports(p, &imports, err);
+        st = link_imports(p, &imports, wasm, n, err);
     }
     wasm_importtype_vec_delete(&imports);
     if (st != REALM_OK)
@@ -124,7 +177,8 @@ static realm_status check_bytes(const void *wasm, size_t n, realm_error *err)
 realm_status rl_program_load(rl_program **out, rl_runtime *rt, const void *wasm, size_t n,
                              realm_error *err)
 {
-    realm_status st = check_bytes(wasm, n, err);
+    realm_error own;
+    realm_status st = check_bytes(wasm, n, err = err ? err : &own);
     rl_program *p;
 
     *out = NULL;
@@ -137,7 +191,7 @@ realm_status rl_program_load(rl_program **out, rl_runtime *rt, const void *wasm,
     atomic_store(&p->refs, 1);
     st = rl_module_compile(&p->module, rt, wasm, n, err);
     if (st == REALM_OK)
-        st = link_program(p, err);
+        st = link_program(p, wasm, n, err);
     if (st != REALM_OK) {
         rl_program_unref(p);
         return st;

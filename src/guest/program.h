@@ -75,8 +75,9 @@ wasm_functype_t *rl_row_type(const rl_row *row, bool wide);
 /* "(i32, i64) -> i32" */
 void rl_type_text(const wasm_functype_t *type, char *out, size_t cap);
 
-/* call.c: defines one row in a linker. */
-wasmtime_error_t *rl_row_define(wasmtime_linker_t *linker, const rl_row *row, bool wide);
+/* call.c: defines one row in a linker, under its own name or another. */
+wasmtime_error_t *rl_row_define(wasmtime_linker_t *linker, const rl_row *row, const char *name,
+                                bool wide);
 
 /* cache.c: a compiled module, from the cache if it is there. */
 realm_status rl_module_compile(wasmtime_module_t **out, rl_runtime *rt, const void *wasm, size_t n,

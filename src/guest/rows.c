@@ -199,10 +199,11 @@ const rl_row *rl_row_find(const wasm_importtype_t *import, bool wide, realm_erro
         return NULL;
     }
     if (wide && strcmp(row->module, "wasi_snapshot_preview1") == 0) {
-        (void)realm_fail(err, REALM_EINVAL,
-                         "import %s.%s: WASI preview 1 has 32-bit addresses; compile for wasm32, or "
-                         "use the calls of module realm",
-                         row->module, row->name);
+        (void)realm_fail(
+            err, REALM_EINVAL,
+            "import %s.%s: WASI preview 1 has 32-bit addresses; compile for wasm32, or "
+            "use the calls of module realm",
+            row->module, row->name);
         return NULL;
     }
     type = wasm_externtype_as_functype_const(ext);

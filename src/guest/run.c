@@ -1,6 +1,7 @@
 /* Runs: starting, reading, cancelling and closing them, from any thread. What happens in between is
  * the worker's (worker.c) and the phases' (entry.c). */
 #include "guest/runtime.h"
+#include "guest/trap.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -217,6 +218,6 @@ void rl_run_exit(rl_run *run, int32_t code, const char *says)
         rl_run_end(run, REALM_OK, "%s", "");
     else if (code < 0 && code == (int32_t)run->last.status)
         rl_run_end(run, run->last.status, "%s", run->last.text);
-    else
+    else if (!rl_memory_end(run))
         rl_run_end(run, REALM_EINVAL, "%s %d", says, code);
 }

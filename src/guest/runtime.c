@@ -104,7 +104,7 @@ wasm_engine_t *rl_wasm_engine_new(uint32_t slots, size_t max_memory, realm_error
     wasm_engine_t *e;
 
 #ifdef REALM_TSAN
-    reservation = (uint64_t)1 << 30; /* its shadow leaves little address space */
+    reservation = max_memory; /* its shadow leaves little address space */
 #endif
     if (reservation < max_memory)
         reservation = max_memory;
