@@ -21,8 +21,8 @@ int rl_cli_usage(const rl_verb *v, const char *fmt, ...)
     (void)vfprintf(stderr, fmt, args);
     va_end(args);
     if (v)
-        (void)fprintf(stderr, "\nusage: realm %s %s\nsee: realm help %s\n", v->name, v->synopsis,
-                      v->name);
+        (void)fprintf(stderr, "\nusage: realm %s%s%s\nsee: realm help %s\n", v->name,
+                      *v->synopsis ? " " : "", v->synopsis, v->name);
     else
         (void)fputs("\nsee: realm help\n", stderr);
     return RL_EXIT_USAGE;
@@ -58,7 +58,7 @@ static size_t distance(const char *a, const char *b)
 
 const char *rl_cli_nearest(const char *word, const char *const *words, size_t n)
 {
-    size_t least = strlen(word) <= 3 ? 2 : 3; /* one or two slips */
+    size_t least = strlen(word) <= 2 ? 2 : 3; /* one or two slips */
     const char *best = NULL;
 
     for (size_t i = 0; i < n; i++) {

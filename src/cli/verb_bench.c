@@ -13,10 +13,17 @@
 #define GEN_IN_BATCH 64u
 #define MAX_REPS     1000u
 
+/* The numbers of one option; 0 stands for none. */
+typedef struct numbers {
+    uint32_t *list; /* owned [n] */
+    size_t n;
+} numbers;
+
 typedef struct bench {
     rl_cli *c;
     realm_model *m;
     uint32_t reps;
+    numbers prompt, gen, batch;
     double samples[MAX_REPS];
     rl_json json; /* inside "results" */
     rl_table table;
@@ -68,24 +75,16 @@ static int one(bench *b, realm_bench_options *o)
     return 0;
 }
 
-/* One kind of test, `field` of o being every number of an option's list; 0 stands for none. */
-static int each(bench *b, const char *opt, const char *fallback, realm_bench_options *o,
-                uint32_t *field)
+/* One kind of test, `field` of o being each of the numbers. */
+static int each(bench *b, const numbers *v, realm_bench_options *o, uint32_t *field)
 {
-    const char *text = rl_cli_get(b->c, opt);
-    uint32_t *list;
-    size_t n;
     int code = 0;
 
-    if (!rl_cli_list(b->c, opt, text ? text : fallback, 1u << 20, &list, &n))
-        return RL_EXIT_USAGE;
-    for (size_t i = 0; code == 0 && i < n; i++) {
-        if (list[i] == 0)
-            continue;
-        *field = list[i];
-        code = one(b, o);
+    for (size_t i = 0; code == 0 && i < v->n; i++) {
+        *field = v->list[i];
+        if (*field)
+            code = one(b, o);
     }
-    rl_free(list);
     return code;
 }
 
@@ -93,12 +92,12 @@ static int all_tests(bench *b)
 {
     realm_bench_options prompt = { .n_prompt = 0 }, gen = { .n_gen = 0 };
     realm_bench_options batch = { .n_gen = GEN_IN_BATCH };
-    int code = each(b, "prompt", "512", &prompt, &prompt.n_prompt);
+    int code = each(b, &b->prompt, &prompt, &prompt.n_prompt);
 
     if (code == 0)
-        code = each(b, "gen", "128", &gen, &gen.n_gen);
+        code = each(b, &b->gen, &gen, &gen.n_gen);
     if (code == 0)
-        code = each(b, "batch", "1,4,16,64", &batch, &batch.batch);
+        code = each(b, &b->batch, &batch, &batch.batch);
     return code;
 }
 
@@ -188,28 +187,47 @@ static int measure(bench *b)
     return code;
 }
 
-int rl_verb_bench(rl_cli *c)
+static bool read_numbers(const rl_cli *c, const char *opt, const char *fallback, numbers *v)
 {
-    bench *b;
-    uint64_t reps = 3;
-    realm_error err;
-    int code;
+    const char *text = rl_cli_get(c, opt);
 
-    if (!rl_cli_uint(c, "reps", 1, MAX_REPS, &reps))
-        return RL_EXIT_USAGE;
-    code = rl_cli_open(c, NULL);
+    return rl_cli_list(c, opt, text ? text : fallback, 1u << 20, &v->list, &v->n);
+}
+
+static int with_model(bench *b)
+{
+    realm_error err;
+    int code = rl_cli_open(b->c, NULL);
+
     if (code)
         return code;
-    b = rl_alloc(sizeof *b);
-    if (!b)
-        return RL_EXIT_FAILED;
-    b->c = c;
-    b->reps = (uint32_t)reps;
-    if (realm_model_open(&b->m, c->r, c->pos[0], false, &err) != REALM_OK)
-        code = rl_cli_fail(&err);
-    else
-        code = measure(b);
+    if (realm_model_open(&b->m, b->c->r, b->c->pos[0], false, &err) != REALM_OK)
+        return rl_cli_fail(&err);
+    code = measure(b);
     realm_model_close(b->m);
+    return code;
+}
+
+int rl_verb_bench(rl_cli *c)
+{
+    bench *b = rl_alloc(sizeof *b);
+    uint64_t reps = 3;
+    int code = RL_EXIT_USAGE;
+
+    if (!b) {
+        (void)fputs("realm: no memory to measure\n", stderr);
+        return RL_EXIT_FAILED;
+    }
+    b->c = c;
+    if (rl_cli_uint(c, "reps", 1, MAX_REPS, &reps) &&
+        read_numbers(c, "prompt", "512", &b->prompt) && read_numbers(c, "gen", "128", &b->gen) &&
+        read_numbers(c, "batch", "1,4,16,64", &b->batch)) {
+        b->reps = (uint32_t)reps;
+        code = with_model(b);
+    }
+    rl_free(b->prompt.list);
+    rl_free(b->gen.list);
+    rl_free(b->batch.list);
     rl_free(b);
     return code;
 }

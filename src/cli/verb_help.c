@@ -148,7 +148,7 @@ static void man_verb(rl_buf *out, const rl_verb *v)
 
 static const char man_head[] =
     ".\\\" Written by \"realm help --man\" from the table of verbs; change it there.\n"
-    ".Dd $Mdocdate$\n.Dt REALM 1\n.Os\n"
+    ".Dd November 22, 2026\n.Dt REALM 1\n.Os\n"
     ".Sh NAME\n.Nm realm\n.Nd WebAssembly programs that call language models\n"
     ".Sh SYNOPSIS\n.Nm\n.Ar verb\n.Op Ar argument ...\n"
     ".Sh DESCRIPTION\n"

@@ -35,7 +35,7 @@ void rl_lib_name_of_path(const char *path, char *out)
 
         if (letter || (mark && k))
             out[k++] = c;
-        else if (k && out[k - 1] != '-')
+        else if (k && c != '.' && out[k - 1] != '-')
             out[k++] = '-';
     }
     while (k && (out[k - 1] == '-' || out[k - 1] == '.'))

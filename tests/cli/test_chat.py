@@ -1,0 +1,141 @@
+"""chat: from a pipe, and at a terminal."""
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import house
+
+
+class Pipe(house.Case):
+    def test_every_line_is_a_message(self):
+        done = self.realm("chat", "tiny", "--max-tokens", "8", "--temp", "0", input="one\ntwo\n\n  \n")
+        replies = done.stdout.splitlines()
+        self.assertEqual(len(replies), 2)
+        self.assertTrue(all(replies))
+        self.assertEqual(done.stderr, "")
+
+    def test_the_same_seed_gives_the_same_words(self):
+        args = ["chat", "tiny", "--max-tokens", "12", "--seed", "5"]
+        a, b = (self.realm(*args, input="one\n").stdout for _ in range(2))
+        self.assertEqual(a, b)
+        self.assertNotEqual(a, self.realm(*args[:-1], "6", input="one\n").stdout)
+
+    def test_the_conversation_goes_on(self):
+        args = ["chat", "tiny", "--max-tokens", "8", "--temp", "0"]
+        first, second = self.realm(*args, input="one\ntwo\n").stdout.splitlines()
+        self.assertEqual(self.realm(*args, input="one\n").stdout, first + "\n")
+        self.assertNotEqual(self.realm(*args, input="two\n").stdout, second + "\n")
+        self.assertNotEqual(self.realm(*args, "--system", "be brief", input="one\n").stdout, first + "\n")
+
+    def test_continued_lines_and_odd_bytes(self):
+        args = ["chat", "tiny", "--max-tokens", "8", "--temp", "0"]
+        self.assertEqual(len(self.realm(*args, input="one\\\ntwo\n").stdout.splitlines()), 1)
+        self.realm(*args, input=b'quote " back \\ byte \xff nul \x00 end\n')
+
+    def test_commands_are_plain_text_in_a_pipe(self):
+        self.assertEqual(len(self.realm("chat", "tiny", "--max-tokens", "4", input="/reset\n").stdout.splitlines()), 1)
+
+    def test_nothing_said(self):
+        self.assertEqual(self.realm("chat", "tiny", input="").stdout, "")
+
+    def test_a_full_context_says_so(self):
+        self.assertIn("context", self.realm("chat", "tiny", input="the people " * 3000 + "\n", code=1).stderr)
+
+    def test_a_base_model_is_refused(self):
+        data = house.TINY.read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.chat_templatX", 1)
+        base = self.work / "base.gguf"
+        base.write_bytes(data)
+        self.refused("chat", base, words=["no chat template", "base model"], input="x\n")
+
+
+class Terminal(house.Case):
+    """A person's side: a pseudo-terminal on all three."""
+
+    def setUp(self):
+        self.master, slave = pty.openpty()
+        self.seen = ""
+        self.chat = subprocess.Popen([house.BIN, "chat", "tiny", "--max-tokens", "8"], stdin=slave, stdout=slave,
+                                     stderr=slave, env={**self.env, "TERM": "xterm"}, start_new_session=True)
+        os.close(slave)
+        self.until("/help lists commands")
+        self.until("> ")
+
+    def tearDown(self):
+        if self.chat.poll() is None:
+            self.chat.kill()
+        self.chat.wait()
+        os.close(self.master)
+
+    def until(self, words, timeout=60):
+        """Reads until `words` were shown; -> what came before them since the last call."""
+        end = time.monotonic() + timeout
+        while words not in self.seen:
+            self.assertLess(time.monotonic(), end, f"waiting for {words!r}, seen {self.seen!r}")
+            if select.select([self.master], [], [], 0.2)[0]:
+                try:
+                    self.seen += os.read(self.master, 65536).decode(errors="replace")
+                except OSError:
+                    self.fail(f"ended before {words!r}, seen {self.seen!r}")
+        before, self.seen = self.seen.split(words, 1)
+        return before
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def ended(self):
+        end = time.monotonic() + 60
+        while self.chat.poll() is None and time.monotonic() < end:
+            if select.select([self.master], [], [], 0.1)[0]:
+                try:
+                    os.read(self.master, 65536)
+                except OSError:
+                    break
+        return self.chat.wait(timeout=30)
+
+    def test_a_message_commands_and_leaving(self):
+        self.type("hello\r")
+        self.assertIn("hello", self.until("tokens, "))
+        self.until("> ")
+        self.type("/help\r")
+        self.until("/reset")
+        self.until("> ")
+        self.type("/nope\r")
+        self.until("There is no command /nope")
+        self.until("> ")
+        self.type("/reset\r")
+        self.until("A new conversation.")
+        self.until("> ")
+        self.type("/exit\r")
+        self.assertEqual(self.ended(), 0)
+
+    def test_end_of_input_leaves(self):
+        self.type("\x04")
+        self.assertEqual(self.ended(), 0)
+
+    def test_ctrl_c_empties_the_line_then_leaves(self):
+        self.type("half a line\x03")
+        self.until("> ")
+        self.type("\x03")
+        self.assertEqual(self.ended(), 130)
+
+    def test_history_is_kept(self):
+        self.type("remember me\r")
+        self.until("tokens, ")
+        self.until("> ")
+        self.type("\x1b[A")  # up
+        self.until("remember me")
+        self.type("\x03")
+        self.until("> ")
+        self.type("\x04")
+        self.assertEqual(self.ended(), 0)
+        saved = self.work / ".local/state/realm/chat_history"
+        self.assertIn("remember", saved.read_text())
+        self.assertEqual(saved.stat().st_mode & 0o077, 0)
+
+
+if __name__ == "__main__":
+    house.main()
