@@ -12,11 +12,14 @@
 static const rl_kernels *kn, *ref;
 static uint64_t rng = 7;
 
+/* A NaN whose low bits would reach the exponent if 2^n were added to it. */
+#define NAN_PAYLOAD __builtin_nanf("0x3fffff")
+
 static const float specials[] = {
-    0.0f,     -0.0f,    1.0f,       -1.0f,     INFINITY,     -INFINITY, NAN,     FLT_MAX,
-    -FLT_MAX, FLT_MIN,  -FLT_MIN,   0x1p-149f, -0x1p-149f,   88.72f,    88.73f,  -87.33f,
-    -87.34f,  -103.97f, 88.721f,    1e-10f,    -1e-10f,      1e20f,     -1e20f,  0x1.8p+23f,
-    -1e13f,   87.0f,    -0x1p-126f, 0.34657f,  -0.34657360f, 2e-38f,    -2e-38f, 12345.678f,
+    0.0f,     -0.0f,    1.0f,    -1.0f,   INFINITY,   -INFINITY,  NAN,         FLT_MAX, -FLT_MAX,
+    FLT_MIN,  -FLT_MIN, 88.72f,  88.73f,  0x1p-149f,  -0x1p-149f, -87.33f,     -87.34f, -103.97f,
+    88.721f,  1e-10f,   -1e-10f, 1e20f,   -1e20f,     0x1.8p+23f, -1e13f,      87.0f,   2e-38f,
+    0.34657f, -2e-38f,  -12.5f,  12345.f, -0x1p-126f, -0.346573f, NAN_PAYLOAD,
 };
 #define N_SPECIALS (sizeof specials / sizeof *specials)
 
