@@ -141,10 +141,10 @@ typedef enum rl_rope_kind { RL_ROPE_NORM, RL_ROPE_NEOX } rl_rope_kind; /* pairs 
 
 typedef struct rl_kernels rl_kernels;
 
-/* out[m][16] (rows ldo floats apart) = panel [16][k] times activation rows [row0, row1). Writes all
- * 16 columns. scratch: [rl_matmul_scratch_bytes(k)], 64-byte aligned, the calling worker's own. */
+/* out[m][16] (rows ldo floats apart) = panel [16][k] times activation rows [row0, row1), at least
+ * one. Writes all 16 columns. What lies behind the panel is prefetched as the next one. */
 typedef void (*rl_matmul_fn)(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                             uint32_t row1, float *out, size_t ldo, void *scratch);
+                             uint32_t row1, float *out, size_t ldo);
 
 struct rl_kernels {
     rl_level     level;
@@ -200,7 +200,9 @@ const rl_kernels *rl_kernels_of(rl_level level);
 
 /* Panels [panel0, panel1) of w times rows [row0, row1) of a: out[row][panel * 16 + i], where `out`
  * is row 0, column 0 and rows are ldo >= 16 * rl_weight_panels(w->n) floats apart. a holds the form
- * of w's type. Counts the call under (type, level that served it). */
+ * of w's type. Counts the call under (type, level that served it). Rows of a few dozen at a time go
+ * through all the panels, so a call should name as many rows as there are and few panels (about 8).
+ * scratch: [rl_matmul_scratch_bytes(k)], 64-byte aligned, the calling worker's own. */
 void rl_matmul(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, uint32_t row0,
                uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo,
                void *scratch);
@@ -212,7 +214,7 @@ void rl_matmul_f32(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, u
                    uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo,
                    void *scratch);
 
-size_t rl_matmul_scratch_bytes(uint32_t k); /* for both */
+size_t rl_matmul_scratch_bytes(uint32_t k); /* for both; rl_matmul leaves it alone today */
 
 /* Calls of rl_matmul served so far in this process. */
 uint64_t rl_matmul_served(rl_type type, rl_level level);

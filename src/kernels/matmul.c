@@ -5,6 +5,8 @@
 
 #include <stdatomic.h>
 
+#define CHUNK_BYTES (512u << 10)
+
 static _Atomic uint64_t served[RL_TYPE_COUNT][RL_LEVELS];
 
 static void check_ranges(const rl_weight *w, const rl_acts *a, uint32_t row1, uint32_t panel1)
@@ -12,20 +14,37 @@ static void check_ranges(const rl_weight *w, const rl_acts *a, uint32_t row1, ui
     RL_ASSERT(a->k == w->k && row1 <= a->m && panel1 <= rl_weight_panels(w->n));
 }
 
+/* Rows whose activations stay in the second level cache while the panels pass by. A multiple of the
+ * tile heights; the weights come again for each chunk, long after they stopped being what counts.
+ */
+static uint32_t chunk_rows(const rl_acts *a, rl_act_form form)
+{
+    size_t row = form == RL_ACT_Q8_32    ? a->q32_stride
+                 : form == RL_ACT_Q8_256 ? a->q256_stride
+                                         : a->k * sizeof(float) + 1;
+    size_t n = CHUNK_BYTES / row / 24 * 24;
+
+    return n < 48 ? 48 : (uint32_t)n;
+}
+
 void rl_matmul(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, uint32_t row0,
                uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo,
                void *scratch)
 {
-    rl_matmul_fn fn = kn->matmul[w->type];
+    const rl_act_form form = rl_type_get(w->type)->act;
+    const rl_matmul_fn fn = kn->matmul[w->type];
+    const uint32_t chunk = chunk_rows(a, form);
 
+    (void)scratch;
     check_ranges(w, a, row1, panel1);
-    RL_ASSERT(fn && a->forms >> rl_type_get(w->type)->act & 1);
+    RL_ASSERT(fn && a->forms >> form & 1);
     atomic_fetch_add_explicit(&served[w->type][kn->matmul_level[w->type]], 1, memory_order_relaxed);
-    if (row0 >= row1)
-        return;
-    for (uint32_t p = panel0; p < panel1; p++)
-        fn(w->panels + p * w->panel_bytes, w->k, a, row0, row1,
-           out + row0 * ldo + (size_t)p * RL_PANEL_ROWS, ldo, scratch);
+    for (uint32_t row = row0, end; row < row1; row = end) {
+        end = row1 - row > chunk ? row + chunk : row1;
+        for (uint32_t p = panel0; p < panel1; p++)
+            fn(w->panels + p * w->panel_bytes, w->k, a, row, end,
+               out + row * ldo + (size_t)p * RL_PANEL_ROWS, ldo);
+    }
 }
 
 uint64_t rl_matmul_served(rl_type type, rl_level level)
@@ -57,13 +76,12 @@ void rl_matmul_f32(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, u
     for (uint32_t p = panel0; p < panel1; p++) {
         unpack_panel(w, w->panels + p * w->panel_bytes, row, panel);
         kn->matmul[RL_TYPE_F32](panel, w->k, a, row0, row1,
-                                out + row0 * ldo + (size_t)p * RL_PANEL_ROWS, ldo, NULL);
+                                out + row0 * ldo + (size_t)p * RL_PANEL_ROWS, ldo);
     }
 }
 
 size_t rl_matmul_scratch_bytes(uint32_t k)
 {
-    /* The reference path needs an F32 panel and a row, which is more than a panel of bytes with the
-     * scales of its blocks. */
+    /* rl_matmul_f32 needs an F32 panel and a row; rl_matmul nothing today. */
     return ((size_t)k * (RL_PANEL_ROWS + 1) * sizeof(float) + 63) / 64 * 64;
 }

@@ -90,6 +90,12 @@ static inline size_t rl_panel_scales(rl_type type, uint32_t b)
     return rl_panel_head(type, b) + b % rl_panel_share(type) * 32;
 }
 
+/* Bytes of the stream that a block takes, its share of the head included. */
+static inline size_t rl_panel_step(rl_type type)
+{
+    return rl_panel_body_bytes(type) + RL_HEAD_BYTES / rl_panel_share(type);
+}
+
 static inline uint16_t rl_load_u16(const void *p)
 {
     uint16_t v;

@@ -134,6 +134,21 @@ static void every_number_of_rows_equals_the_reference(void **state)
     }
 }
 
+/* Long rows, of which rl_matmul takes only some at a time through the panels. */
+static void long_rows_equal_the_reference(void **state)
+{
+    const rl_kernels *kn = *state;
+    uint64_t random = 11;
+
+    for (size_t t = 0; t < N_COMPUTED; t++) {
+        problem p = problem_new(computed_types[t], 20, 9216, FILL_RANDOM, &random);
+
+        run_and_check(kn, &p, 0, MAX_M, 0, 2);
+        run_and_check(kn, &p, 5, 55, 1, 2);
+        problem_free(&p);
+    }
+}
+
 static void extremes_equal_the_reference(void **state)
 {
     static const uint32_t rows[] = { 1, 3, 8, 12, 26, MAX_M };
@@ -278,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_number_of_rows_equals_the_reference),
+        cmocka_unit_test(long_rows_equal_the_reference),
         cmocka_unit_test(extremes_equal_the_reference),
         cmocka_unit_test(splits_do_not_change_rows),
         cmocka_unit_test(the_f32_path_equals_the_reference),

@@ -38,23 +38,20 @@ static void matmul32(rl_type type, const uint8_t *panel, uint32_t k, const rl_ac
 }
 
 static void matmul_q4_0(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                        uint32_t row1, float *out, size_t ldo, void *scratch)
+                        uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     matmul32(RL_TYPE_Q4_0, panel, k, a, row0, row1, out, ldo);
 }
 
 static void matmul_q5_0(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                        uint32_t row1, float *out, size_t ldo, void *scratch)
+                        uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     matmul32(RL_TYPE_Q5_0, panel, k, a, row0, row1, out, ldo);
 }
 
 static void matmul_q8_0(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                        uint32_t row1, float *out, size_t ldo, void *scratch)
+                        uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     matmul32(RL_TYPE_Q8_0, panel, k, a, row0, row1, out, ldo);
 }
 
@@ -91,11 +88,10 @@ static float block_q6_k(const rl_row256 *w, const rl_act256 *x, float out)
 }
 
 static void matmul_q4_k(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                        uint32_t row1, float *out, size_t ldo, void *scratch)
+                        uint32_t row1, float *out, size_t ldo)
 {
     rl_row256 w;
 
-    (void)scratch;
     clear(row1 - row0, out, ldo);
     for (uint32_t r = 0; r < RL_PANEL_ROWS; r++) {
         for (uint32_t b = 0; b < k / 256; b++) {
@@ -110,11 +106,10 @@ static void matmul_q4_k(const void *panel, uint32_t k, const rl_acts *a, uint32_
 }
 
 static void matmul_q6_k(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                        uint32_t row1, float *out, size_t ldo, void *scratch)
+                        uint32_t row1, float *out, size_t ldo)
 {
     rl_row256 w;
 
-    (void)scratch;
     clear(row1 - row0, out, ldo);
     for (uint32_t r = 0; r < RL_PANEL_ROWS; r++) {
         for (uint32_t b = 0; b < k / 256; b++) {
@@ -146,23 +141,20 @@ static void matmul_float(rl_type type, const uint8_t *panel, uint32_t k, const r
 }
 
 static void matmul_f32(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                       uint32_t row1, float *out, size_t ldo, void *scratch)
+                       uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     matmul_float(RL_TYPE_F32, panel, k, a, row0, row1, out, ldo);
 }
 
 static void matmul_f16(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                       uint32_t row1, float *out, size_t ldo, void *scratch)
+                       uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     matmul_float(RL_TYPE_F16, panel, k, a, row0, row1, out, ldo);
 }
 
 static void matmul_bf16(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                        uint32_t row1, float *out, size_t ldo, void *scratch)
+                        uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     matmul_float(RL_TYPE_BF16, panel, k, a, row0, row1, out, ldo);
 }
 

@@ -124,22 +124,19 @@ static void run(const rl_tile_avx2_fn *tiles, const void *panel, uint32_t k, con
 }
 
 void rl_matmul_q4_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo, void *scratch)
+                         uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     run(tiles_q4_0, panel, k, a, row0, row1, out, ldo);
 }
 
 void rl_matmul_q5_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo, void *scratch)
+                         uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     run(tiles_q5_0, panel, k, a, row0, row1, out, ldo);
 }
 
 void rl_matmul_q8_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo, void *scratch)
+                         uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     run(tiles_q8_0, panel, k, a, row0, row1, out, ldo);
 }

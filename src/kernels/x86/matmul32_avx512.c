@@ -3,14 +3,11 @@
  * A tile is 16 outputs (a panel) times n activation rows: n integer and n float accumulators. One
  * load of a lane group serves n `vpdpbusd` whose other operand is 4 activations of a row broadcast
  * from memory. The instruction wants unsigned weights, so they stay biased and the accumulator
- * starts at minus the bias times the sum of the activations (rl_act32.bias). Few rows read the
- * packed weights directly; many rows have Q4_0 and Q5_0 panels spread to bytes in scratch first,
- * which is the form of Q8_0. */
+ * starts at minus the bias times the sum of the activations (rl_act32.bias). Nibbles are
+ * unpacked again for every tile: that costs less than to write bytes out and to read them back. */
 #include "kernels/panel.h"
 #include "kernels/x86/vnni_avx512.h"
 #include "kernels/x86/x86.h"
-
-#define SPREAD_ROWS 25u /* from here on spreading pays */
 
 /* Reads lane groups g and g + 4 of a block as unsigned bytes. */
 RL_INLINE void load_groups(rl_type type, const uint8_t *q, uint32_t g, __m512i *low, __m512i *high)
@@ -55,6 +52,7 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb,
     __m512 sum[RL_TILE_ROWS];
     __m512i dot[RL_TILE_ROWS];
 
+    rl_tile_prefetch_out(&t, n);
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
         sum[i] = _mm512_setzero_ps();
@@ -62,7 +60,7 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb,
         const uint8_t *q = panel + rl_panel_body(type, b);
         __m512 d;
 
-        rl_tile_prefetch(&t, n, (rl_panel_body_bytes(type) + 32) / 64 + 1);
+        rl_tile_prefetch(&t, n, rl_panel_step(type) / 64 + 1);
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
             dot[i] = start(type, row_at(&t, i));
@@ -97,62 +95,33 @@ RL_TILES(tiles_q4_0)
 RL_TILES(tiles_q5_0)
 RL_TILES(tiles_q8_0)
 
-/* Spreads a panel of Q4_0 or Q5_0 to one of Q8_0. */
-RL_INLINE void spread(rl_type type, const uint8_t *panel, uint32_t nb, uint8_t *to)
+RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, const uint8_t *panel, uint32_t k,
+                      const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo)
 {
-    const __m512i up = _mm512_set1_epi8(
-        (char)(RL_Q8_0_BIAS - (type == RL_TYPE_Q4_0 ? RL_Q4_0_BIAS : RL_Q5_0_BIAS)));
-
-    for (uint32_t b = 0; b < nb; b++) {
-        const uint8_t *q = panel + rl_panel_body(type, b);
-        uint8_t *w = to + rl_panel_body(RL_TYPE_Q8_0, b);
-
-        if (b % 2 == 0)
-            memcpy(w - RL_HEAD_BYTES, q - RL_HEAD_BYTES, RL_HEAD_BYTES);
-        RL_UNROLL
-        for (uint32_t g = 0; g < 4; g++) {
-            __m512i low, high;
-
-            load_groups(type, q, g, &low, &high);
-            _mm512_store_si512(w + g * RL_GROUP_BYTES, _mm512_add_epi8(low, up));
-            _mm512_store_si512(w + (g + 4) * RL_GROUP_BYTES, _mm512_add_epi8(high, up));
-        }
-    }
-}
-
-RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, const void *panel, uint32_t k,
-                      const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo,
-                      void *scratch)
-{
-    const void *weights = panel;
     rl_tile_rows t = { .x = a->q32 + row0 * a->q32_stride,
                        .stride = a->q32_stride,
                        .out = out,
                        .ldo = ldo,
-                       .step = rl_panel_body_bytes(type) + 32 };
+                       .step = rl_panel_step(type) };
 
-    if (type != RL_TYPE_Q8_0 && row1 - row0 >= SPREAD_ROWS) {
-        spread(type, panel, k / 32, scratch);
-        weights = scratch;
-        tiles = tiles_q8_0;
-    }
-    rl_run_tiles_avx512(tiles, weights, k / 32, panel, rl_panel_bytes(type, k), row1 - row0, t);
-}
-
-void rl_matmul_q8_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo, void *scratch)
-{
-    matmul(RL_TYPE_Q8_0, tiles_q8_0, panel, k, a, row0, row1, out, ldo, scratch);
+    rl_run_tiles_avx512(tiles, RL_TILE_ROWS, panel, rl_panel_bytes(type, k), k / 32, row1 - row0,
+                        t);
 }
 
 void rl_matmul_q4_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo, void *scratch)
+                           uint32_t row1, float *out, size_t ldo)
 {
-    matmul(RL_TYPE_Q4_0, tiles_q4_0, panel, k, a, row0, row1, out, ldo, scratch);
+    matmul(RL_TYPE_Q4_0, tiles_q4_0, panel, k, a, row0, row1, out, ldo);
 }
 
 void rl_matmul_q5_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo, void *scratch)
+                           uint32_t row1, float *out, size_t ldo)
 {
-    matmul(RL_TYPE_Q5_0, tiles_q5_0, panel, k, a, row0, row1, out, ldo, scratch);
+    matmul(RL_TYPE_Q5_0, tiles_q5_0, panel, k, a, row0, row1, out, ldo);
+}
+
+void rl_matmul_q8_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
+                           uint32_t row1, float *out, size_t ldo)
+{
+    matmul(RL_TYPE_Q8_0, tiles_q8_0, panel, k, a, row0, row1, out, ldo);
 }

@@ -181,15 +181,13 @@ static void run(const rl_tile_avx2_fn *tiles, const void *panel, uint32_t k, con
 }
 
 void rl_matmul_q4_k_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo, void *scratch)
+                         uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     run(tiles_q4_k, panel, k, a, row0, row1, out, ldo);
 }
 
 void rl_matmul_q6_k_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo, void *scratch)
+                         uint32_t row1, float *out, size_t ldo)
 {
-    (void)scratch;
     run(tiles_q6_k, panel, k, a, row0, row1, out, ldo);
 }

@@ -10,15 +10,15 @@
 #include "kernels/x86/vnni_avx512.h"
 #include "kernels/x86/x86.h"
 
-#define SPREAD_ROWS 25u /* from here on spreading pays */
+#define Q4_K_TILE 12u
+#define Q6_K_TILE 8u /* its unpacking needs more registers */
 
-/* A block whose quants are spread to bytes and whose scales fill lanes. */
-typedef struct spread_block {
-    __m512i quants[64];
+/* Scales and mins of a block of a panel, in lanes. */
+typedef struct block_scales {
     __m512i scale[16]; /* Q4_K: 8 */
     __m512i mins[4];   /* Q4_K: 16-bit pairs of sub-blocks (0, 1), (2, 3) .. */
     __m512 d, dmin;
-} spread_block;
+} block_scales;
 
 /* ---- unpacking ------------------------------------------------------------------------------- */
 
@@ -57,7 +57,7 @@ RL_INLINE void scales_q4_k(const uint8_t *body, __m512i *scale, __m512i *mins)
 }
 
 /* Scales, mins and d of block b, in lanes. */
-RL_INLINE void block_scales(rl_type type, const uint8_t *panel, uint32_t b, spread_block *s)
+RL_INLINE void load_scales(rl_type type, const uint8_t *panel, uint32_t b, block_scales *s)
 {
     const uint8_t *body = panel + rl_panel_body(type, b), *d = panel + rl_panel_scales(type, b);
 
@@ -103,34 +103,20 @@ RL_INLINE const uint8_t *first_run(rl_type type, const uint8_t *panel, uint32_t 
            (type == RL_TYPE_Q4_K ? RL_Q4_K_QUANTS : RL_Q6_K_QUANTS);
 }
 
-RL_INLINE void spread(rl_type type, const uint8_t *panel, uint32_t nb, spread_block *to)
-{
-    for (uint32_t b = 0; b < nb; b++, to++) {
-        const uint8_t *run = first_run(type, panel, b);
-
-        block_scales(type, panel, b, to);
-        for (int r = 0; r < 8; r++, run += run_bytes(type)) {
-            RL_UNROLL
-            for (int g = 0; g < 8; g++)
-                to->quants[8 * r + g] = load_group(type, run, g / 4, g % 4);
-        }
-    }
-}
-
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
-RL_INLINE const rl_act256 *row_at(const uint8_t *x, size_t stride, uint32_t i)
+RL_INLINE const rl_act256 *row_at(const rl_tile_rows *t, uint32_t i)
 {
-    return (const rl_act256 *)(const void *)(x + i * stride);
+    return (const rl_act256 *)(const void *)(t->x + i * t->stride);
 }
 
 /* Adds to out [n] what the totals of a block come to. */
-RL_INLINE void finish_block(rl_type type, uint32_t n, const spread_block *s, const __m512i *total,
+RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, const __m512i *total,
                             const rl_tile_rows *t, bool first)
 {
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++) {
-        const rl_act256 *row = row_at(t->x, t->stride, i);
+        const rl_act256 *row = row_at(t, i);
         float *out = t->out + i * t->ldo;
         __m512 sum = first ? _mm512_setzero_ps() : _mm512_loadu_ps(out);
         __m512 v = _mm512_cvtepi32_ps(total[i]);
@@ -149,98 +135,86 @@ RL_INLINE void finish_block(rl_type type, uint32_t n, const spread_block *s, con
     }
 }
 
-/* Adds to total [n] a sub-block of `groups` lane groups, number `sub` of the block: w [groups]
- * times the activations at x, times the scale. */
-RL_INLINE void sub_block(rl_type type, uint32_t n, const __m512i *w, uint32_t sub, __m512i scale,
-                         const rl_tile_rows *t, __m512i *total)
+/* Adds to total [n] sub-block `sub` of the block, in the run of 32 columns at `run`: dot products
+ * times the scale. A group is unpacked right before its use: no registers are left to keep several.
+ */
+RL_INLINE void sub_block(rl_type type, uint32_t n, const uint8_t *run, uint32_t half, uint32_t sub,
+                         __m512i scale, const rl_tile_rows *t, __m512i *total)
 {
     const uint32_t groups = type == RL_TYPE_Q4_K ? 8 : 4;
-    const uint8_t *x = t->x + 4 * groups * sub;
     __m512i dot[RL_TILE_ROWS];
 
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
         dot[i] = type == RL_TYPE_Q4_K ? _mm512_setzero_si512()
-                                      : _mm512_set1_epi32(row_at(t->x, t->stride, i)->bias16[sub]);
+                                      : _mm512_set1_epi32(row_at(t, i)->bias16[sub]);
     RL_UNROLL
     for (uint32_t g = 0; g < groups; g++) {
+        __m512i w = load_group(type, run, (int)(half + g / 4), g % 4);
+
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
-            dot[i] = rl_dot4_avx512(dot[i], w[g], (const int8_t *)x + i * t->stride + 4 * g);
+            dot[i] = rl_dot4_avx512(dot[i], w, row_at(t, i)->q + 4 * (groups * sub + g));
     }
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
         total[i] = _mm512_add_epi32(total[i], _mm512_mullo_epi32(dot[i], scale));
 }
 
-/* direct: weights is the packed panel, else [nb] spread blocks. */
-RL_INLINE void tile(rl_type type, bool direct, uint32_t n, const void *weights, uint32_t nb,
-                    rl_tile_rows t)
+RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb, rl_tile_rows t)
 {
-    const uint32_t subs = type == RL_TYPE_Q4_K ? 1 : 2; /* sub-blocks per 32 columns */
-    __m512i total[RL_TILE_ROWS], w[8];
-    spread_block local;
+    const size_t lines = rl_panel_step(type) / 8 / 64 + 1;
+    __m512i total[RL_TILE_ROWS];
+    block_scales s;
 
+    rl_tile_prefetch_out(&t, n);
     for (uint32_t b = 0; b < nb; b++, t.x += sizeof(rl_act256)) {
-        const spread_block *s = direct ? &local : (const spread_block *)weights + b;
-        const uint8_t *run = direct ? first_run(type, weights, b) : NULL;
+        const uint8_t *run = first_run(type, panel, b);
 
-        if (direct)
-            block_scales(type, weights, b, &local);
+        load_scales(type, panel, b, &s);
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
             total[i] = _mm512_setzero_si512();
-        for (uint32_t r = 0; r < 8; r++) {
-            rl_tile_prefetch(&t, n, (rl_panel_body_bytes(type) + 64) / 8 / 64 + 1);
-            RL_UNROLL
-            for (uint32_t g = 0; g < 8; g++)
-                w[g] = direct ? load_group(type, run, (int)g / 4, g % 4) : s->quants[8 * r + g];
-            RL_UNROLL
-            for (uint32_t i = 0; i < subs; i++)
-                sub_block(type, n, w + 4 * i, subs * r + i, s->scale[subs * r + i], &t, total);
-            if (direct)
-                run += run_bytes(type);
+        for (uint32_t r = 0; r < 8; r++, run += run_bytes(type)) {
+            rl_tile_prefetch(&t, n, lines);
+            if (type == RL_TYPE_Q4_K) {
+                sub_block(type, n, run, 0, r, s.scale[r], &t, total);
+            } else {
+                sub_block(type, n, run, 0, 2 * r, s.scale[2 * r], &t, total);
+                sub_block(type, n, run, 1, 2 * r + 1, s.scale[2 * r + 1], &t, total);
+            }
         }
-        finish_block(type, n, s, total, &t, b == 0);
+        finish_block(type, n, &s, total, &t, b == 0);
     }
 }
 
-#define tiles_q4_k_form(...)  tile(RL_TYPE_Q4_K, true, __VA_ARGS__)
-#define tiles_q6_k_form(...)  tile(RL_TYPE_Q6_K, true, __VA_ARGS__)
-#define spread_q4_k_form(...) tile(RL_TYPE_Q4_K, false, __VA_ARGS__)
-#define spread_q6_k_form(...) tile(RL_TYPE_Q6_K, false, __VA_ARGS__)
+#define tiles_q4_k_form(...) tile(RL_TYPE_Q4_K, __VA_ARGS__)
+#define tiles_q6_k_form(...) tile(RL_TYPE_Q6_K, __VA_ARGS__)
 
 RL_TILES(tiles_q4_k)
 RL_TILES(tiles_q6_k)
-RL_TILES(spread_q4_k)
-RL_TILES(spread_q6_k)
 
-RL_INLINE void matmul(rl_type type, const rl_tile_fn *direct, const rl_tile_fn *tall,
-                      const void *panel, uint32_t k, const rl_acts *a, uint32_t row0, uint32_t row1,
-                      float *out, size_t ldo, void *scratch)
+RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, uint32_t tile_rows,
+                      const uint8_t *panel, uint32_t k, const rl_acts *a, uint32_t row0,
+                      uint32_t row1, float *out, size_t ldo)
 {
     rl_tile_rows t = { .x = a->q256 + row0 * a->q256_stride,
                        .stride = a->q256_stride,
                        .out = out,
                        .ldo = ldo,
-                       .step = (rl_panel_body_bytes(type) + 64) / 8 };
+                       .step = rl_panel_step(type) / 8 };
 
-    if (row1 - row0 < SPREAD_ROWS) {
-        rl_run_tiles_avx512(direct, panel, k / 256, panel, rl_panel_bytes(type, k), row1 - row0, t);
-        return;
-    }
-    spread(type, panel, k / 256, scratch);
-    rl_run_tiles_avx512(tall, scratch, k / 256, panel, rl_panel_bytes(type, k), row1 - row0, t);
+    rl_run_tiles_avx512(tiles, tile_rows, panel, rl_panel_bytes(type, k), k / 256, row1 - row0, t);
 }
 
 void rl_matmul_q4_k_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo, void *scratch)
+                           uint32_t row1, float *out, size_t ldo)
 {
-    matmul(RL_TYPE_Q4_K, tiles_q4_k, spread_q4_k, panel, k, a, row0, row1, out, ldo, scratch);
+    matmul(RL_TYPE_Q4_K, tiles_q4_k, Q4_K_TILE, panel, k, a, row0, row1, out, ldo);
 }
 
 void rl_matmul_q6_k_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo, void *scratch)
+                           uint32_t row1, float *out, size_t ldo)
 {
-    matmul(RL_TYPE_Q6_K, tiles_q6_k, spread_q6_k, panel, k, a, row0, row1, out, ldo, scratch);
+    matmul(RL_TYPE_Q6_K, tiles_q6_k, Q6_K_TILE, panel, k, a, row0, row1, out, ldo);
 }

@@ -14,9 +14,10 @@
 #define RL_INLINE static inline __attribute__((always_inline))
 #define RL_UNROLL _Pragma("GCC unroll 16")
 
-#define RL_TILE_ROWS 12u /* of the highest tile: 2 * 12 accumulators of 32 registers */
-#define RL_TILE_NEAR                                                                               \
-    3u /* up to here a tile is bound by memory and prefetches into the first level */
+/* Rows of the highest tile: 2 * 12 accumulators of 32 registers. */
+#define RL_TILE_ROWS 12u
+/* Up to here a tile waits for memory alone and prefetches close, into the first level. */
+#define RL_TILE_NEAR 1u
 
 /* What a tile works on besides the weights. */
 typedef struct rl_tile_rows {
@@ -28,7 +29,7 @@ typedef struct rl_tile_rows {
     size_t step;
 } rl_tile_rows;
 
-typedef void (*rl_tile_fn)(const void *weights, uint32_t nb, rl_tile_rows t);
+typedef void (*rl_tile_fn)(const uint8_t *panel, uint32_t nb, rl_tile_rows t);
 
 /* sum += w (unsigned bytes) times 4 activations broadcast from memory: of the intrinsics GCC 12
  * makes two instructions. */
@@ -62,38 +63,45 @@ RL_INLINE void rl_tile_prefetch(rl_tile_rows *t, uint32_t n, size_t lines)
     t->ahead += t->step;
 }
 
-/* Rows `n_rows` from t->x on, in tiles as equal in height as can be. packed: the panel in memory,
- * panel_bytes long; weights: the same or its spread form. */
-static inline void rl_run_tiles_avx512(const rl_tile_fn *tiles, const void *weights, uint32_t nb,
-                                       const uint8_t *packed, size_t panel_bytes, uint32_t n_rows,
-                                       rl_tile_rows t)
+/* The lines that the tile will store to, asked for while it computes. */
+RL_INLINE void rl_tile_prefetch_out(const rl_tile_rows *t, uint32_t n)
+{
+    RL_UNROLL
+    for (uint32_t i = 0; i < n; i++)
+        _mm_prefetch((const char *)(t->out + i * t->ldo), _MM_HINT_T0);
+}
+
+/* Rows `n_rows` from t.x on, in tiles as equal in height as can be, at most max_rows. */
+static inline void rl_run_tiles_avx512(const rl_tile_fn *tiles, uint32_t max_rows,
+                                       const uint8_t *panel, size_t panel_bytes, uint32_t nb,
+                                       uint32_t n_rows, rl_tile_rows t)
 {
     const size_t step = t.step;
-    uint32_t n_tiles = (n_rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
+    uint32_t n_tiles = (n_rows + max_rows - 1) / max_rows;
 
-    if (n_rows <= RL_TILE_ROWS && weights == packed) {
-        t.ahead = packed + (n_rows <= RL_TILE_NEAR ? 2048 : 8192);
-        tiles[n_rows - 1](weights, nb, t);
+    if (n_rows <= max_rows) {
+        t.ahead = panel + (n_rows <= RL_TILE_NEAR ? 1024 : 8192);
+        tiles[n_rows - 1](panel, nb, t);
         return;
     }
     for (; n_tiles; n_tiles--) {
         uint32_t n = (n_rows + n_tiles - 1) / n_tiles;
 
-        t.ahead = n_tiles == 1 ? packed + panel_bytes : packed;
+        t.ahead = n_tiles == 1 ? panel + panel_bytes : panel;
         t.step = n_tiles == 1 ? step : 0;
-        tiles[n - 1](weights, nb, t);
+        tiles[n - 1](panel, nb, t);
         n_rows -= n;
         t.x += n * t.stride;
         t.out += n * t.ldo;
     }
 }
 
-/* The tile functions of 1 to 12 rows of one form of weights; `name`_form(n, ...) is the template.
+/* The tile functions of 1 to 12 rows of a type; `name`_form(n, ...) is the template.
  */
 #define RL_TILE(name, n)                                                                           \
-    static void name##_##n(const void *weights, uint32_t nb, rl_tile_rows t)                       \
+    static void name##_##n(const uint8_t *panel, uint32_t nb, rl_tile_rows t)                      \
     {                                                                                              \
-        name##_form(n, weights, nb, t);                                                            \
+        name##_form(n, panel, nb, t);                                                              \
     }
 #define RL_TILES(name)                                                                             \
     RL_TILE(name, 1)                                                                               \

@@ -6,7 +6,7 @@
 
 #define RL_X86_MATMUL(name)                                                                        \
     void rl_matmul_##name(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,          \
-                          uint32_t row1, float *out, size_t ldo, void *scratch)
+                          uint32_t row1, float *out, size_t ldo)
 
 RL_X86_MATMUL(f32_avx2);
 RL_X86_MATMUL(f16_avx2);
