@@ -20,53 +20,53 @@
 typedef struct rl_engine rl_engine;
 
 typedef struct rl_engine_opts {
-    uint32_t n_threads;    /* compute threads, engine thread included; 0: online CPUs */
-    size_t   kv_bytes;     /* KV budget; 0: 1 GiB */
-    uint32_t max_rows;     /* per step; 0: 512 */
-    uint32_t chunk;        /* most prefill tokens of one sequence per step; 0: max_rows */
-    uint32_t queue_cap;    /* jobs posted and not yet taken; 0: 65536 */
-    size_t   stack_bytes;  /* of the engine thread; 0: 8 MiB */
+    uint32_t n_threads; /* compute threads, engine thread included; 0: online CPUs */
+    size_t kv_bytes;    /* KV budget; 0: 1 GiB */
+    uint32_t max_rows;  /* per step; 0: 512 */
+    uint32_t chunk;     /* most prefill tokens of one sequence per step; 0: max_rows */
+    uint32_t queue_cap; /* jobs posted and not yet taken; 0: 65536 */
+    size_t stack_bytes; /* of the engine thread; 0: 8 MiB */
 } rl_engine_opts;
 
-realm_status rl_engine_new(rl_engine **out, const rl_engine_opts *opts, realm_error *err)
-    REALM_MUST_USE;
-void         rl_engine_free(rl_engine *e); /* cancels what runs, waits for it; NULL is fine */
+realm_status rl_engine_new(rl_engine **out, const rl_engine_opts *opts,
+                           realm_error *err) REALM_MUST_USE;
+void rl_engine_free(rl_engine *e); /* cancels what runs, waits for it; NULL is fine */
 
 /* Counters since start, readable from any thread. */
 typedef struct rl_engine_stats {
-    uint64_t jobs_posted, jobs_done;     /* compute jobs: generate, logits, layer, head, score */
-    uint64_t steps, rows;                /* rows: tokens computed */
+    uint64_t jobs_posted, jobs_done; /* compute jobs: generate, logits, layer, head, score */
+    uint64_t steps, rows;            /* rows: tokens computed */
     uint64_t prompt_tokens, generated_tokens;
-    uint64_t busy_ns;                    /* time inside steps */
+    uint64_t busy_ns; /* time inside steps */
     uint32_t kv_blocks_in_use;
-    size_t   kv_bytes_used;
+    size_t kv_bytes_used;
 } rl_engine_stats;
 void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out);
 
 /* ---- models ready to serve ------------------------------------------------------------------- */
 
-/* A loaded language model: weights, vocabulary, chat template, KV pool. Reference counted, shared by
- * all who open the same path with the same options. */
+/* A loaded language model: weights, vocabulary, chat template, KV pool. Reference counted, shared
+ * by all who open the same path with the same options. */
 typedef struct rl_lm rl_lm;
 
 typedef struct rl_lm_opts {
     rl_kv_type kv;
-    bool       reference;
-    uint32_t   n_ctx; /* context limit in tokens; 0: the model's, at most 32,768 */
+    bool reference;
+    uint32_t n_ctx; /* context limit in tokens; 0: the model's, at most 32,768 */
 } rl_lm_opts;
 
-/* Blocking (file reads, tables): call it from a helper thread. Concurrent opens of one path join one
- * load; a failure is remembered for 5 s. -> OK | what rl_model_open and rl_vocab_open answer */
+/* Blocking (file reads, tables): call it from a helper thread. Concurrent opens of one path join
+ * one load; a failure is remembered for 5 s. -> OK | what rl_model_open and rl_vocab_open answer */
 realm_status rl_lm_open(rl_lm **out, rl_engine *e, const char *packed_path, const rl_lm_opts *opts,
                         realm_error *err) REALM_MUST_USE;
 rl_lm *rl_lm_ref(rl_lm *lm);
-void   rl_lm_unref(rl_lm *lm); /* NULL is fine; the last one unloads, after its sequences are gone */
+void rl_lm_unref(rl_lm *lm); /* NULL is fine; the last one unloads, after its sequences are gone */
 
 const rl_model *rl_lm_model(const rl_lm *lm);
 const rl_vocab *rl_lm_vocab(const rl_lm *lm);
 /* The compiled chat template, or NULL with the reason in err (EUNSUPPORTED: the model has none). */
-const rl_chat  *rl_lm_chat(const rl_lm *lm, realm_error *err);
-uint32_t        rl_lm_n_ctx(const rl_lm *lm);
+const rl_chat *rl_lm_chat(const rl_lm *lm, realm_error *err);
+uint32_t rl_lm_n_ctx(const rl_lm *lm);
 
 /* ---- sequences ------------------------------------------------------------------------------- */
 
@@ -75,9 +75,10 @@ typedef struct rl_seq rl_seq; /* one mutable timeline of tokens; one job at a ti
 /* Any thread. Holds a reference to lm. NULL without memory. */
 rl_seq *rl_seq_new(rl_engine *e, rl_lm *lm, uint32_t owner);
 /* Gives the sequence back; waits for nothing: the engine frees it after its job is done. */
-void    rl_seq_close(rl_seq *s); /* NULL is fine */
+void rl_seq_close(rl_seq *s); /* NULL is fine */
 /* Tokens computed or pending. Only meaningful while no job runs. */
 uint32_t rl_seq_len(const rl_seq *s);
+rl_lm *rl_seq_lm(const rl_seq *s); /* borrowed for the life of the sequence */
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
@@ -103,21 +104,21 @@ typedef enum rl_token_reply { RL_TOKEN_GO, RL_TOKEN_STOP, RL_TOKEN_PAUSE } rl_to
 typedef struct rl_job rl_job;
 struct rl_job {
     rl_job_kind kind;
-    rl_seq     *seq;            /* borrowed until done */
-    void       *ctx;            /* the poster's */
-    void (*done)(rl_job *job);  /* engine thread, once; may free the job and what it points to */
+    rl_seq *seq;               /* borrowed until done */
+    void *ctx;                 /* the poster's */
+    void (*done)(rl_job *job); /* engine thread, once; may free the job and what it points to */
 
     /* GENERATE, LOGITS, SCORE */
-    const uint32_t *ids;        /* [n_ids] to append, borrowed until done; checked: < n_vocab */
-    uint32_t        n_ids;
+    const uint32_t *ids; /* [n_ids] to append, borrowed until done; checked: < n_vocab */
+    uint32_t n_ids;
 
     /* GENERATE */
-    rl_sampler     *sampler;    /* borrowed until done */
-    uint32_t        max_tokens; /* >= 1 */
-    const uint32_t *stop_ids;   /* [n_stop_ids], borrowed until done */
-    uint32_t        n_stop_ids;
-    bool            ignore_eog; /* bench: draw on past end tokens */
-    bool            want_logprob;
+    rl_sampler *sampler;      /* borrowed until done */
+    uint32_t max_tokens;      /* >= 1 */
+    const uint32_t *stop_ids; /* [n_stop_ids], borrowed until done */
+    uint32_t n_stop_ids;
+    bool ignore_eog; /* bench: draw on past end tokens */
+    bool want_logprob;
     /* One drawn id, engine thread, must not block. PAUSE takes the sequence out of the batch until
      * rl_engine_resume. NULL: all are accepted. */
     rl_token_reply (*token)(rl_job *job, uint32_t id, float logprob);
@@ -127,24 +128,25 @@ struct rl_job {
     void (*row)(rl_job *job, uint32_t index, const float *logits);
 
     /* LAYER, HEAD */
-    uint32_t layer, pos;        /* pos: position of the first hidden state for this layer */
-    float   *hidden;            /* [n_hidden][n_embd], changed in place by LAYER */
+    uint32_t layer, pos; /* pos: position of the first hidden state for this layer */
+    float *hidden;       /* [n_hidden][n_embd], changed in place by LAYER */
     uint32_t n_hidden;
 
     /* TRUNCATE, FORK */
     uint32_t keep;
-    rl_seq  *fork_to;
+    rl_seq *fork_to;
 
     /* Results, valid in `done`. */
     realm_status status;
-    realm_error  err;
-    rl_finish    finish;
-    uint32_t     n_prompt, n_generated;
-    uint64_t     prefill_ns, decode_ns; /* wall time from first step to first id, and from then on */
+    realm_error err;
+    rl_finish finish;
+    uint32_t n_prompt, n_generated;
+    uint64_t prefill_ns, decode_ns; /* wall time from first step to first id, and from then on */
 
     /* The engine's own. */
     struct rl_job_state *state;
-    rl_job              *next;
+    rl_job *next;
+    void *waiter;
 };
 
 /* -> OK: done will be called. EBUSY (queue full, or the sequence has a job) | EINVAL | ECONTEXT:
@@ -152,8 +154,8 @@ struct rl_job {
 realm_status rl_engine_post(rl_engine *e, rl_job *job, realm_error *err) REALM_MUST_USE;
 /* The job ends with ECANCELLED unless it is done before. The poster guarantees that the job is not
  * freed before rl_engine_cancel returns. Any thread. */
-void         rl_engine_cancel(rl_engine *e, rl_job *job);
-void         rl_engine_resume(rl_engine *e, rl_job *job); /* after RL_TOKEN_PAUSE; any thread */
+void rl_engine_cancel(rl_engine *e, rl_job *job);
+void rl_engine_resume(rl_engine *e, rl_job *job); /* after RL_TOKEN_PAUSE; any thread */
 
 /* Posts and waits: for the CLI's measuring verbs and for tests. -> job->status */
 realm_status rl_engine_run(rl_engine *e, rl_job *job, realm_error *err) REALM_MUST_USE;

@@ -1,8 +1,8 @@
 /* Stream: the text of one running GENERATE job, from the engine thread to one reader.
  *
  * 1. Holds at most 256 tokens that were not read; then the sequence pauses until the reader drains.
- * 2. Text comes in whole UTF-8 characters, special tokens give nothing, stop strings are cut off and
- *    what could be the beginning of one is held back.
+ * 2. Text comes in whole UTF-8 characters, special tokens give nothing, stop strings are cut off
+ * and what could be the beginning of one is held back.
  * 3. `notify` is called on the engine thread whenever something became readable (or ended); it must
  *    not block. Reading: one thread at a time, any thread. */
 #ifndef RL_ENGINE_STREAM_H
@@ -13,38 +13,41 @@
 typedef struct rl_stream rl_stream;
 
 typedef struct rl_stream_opts {
-    rl_engine      *engine;
-    rl_seq         *seq;         /* taken: closed with the stream */
-    rl_sampler     *sampler;     /* taken */
-    uint32_t       *ids;         /* taken (rl_free): the prompt */
-    uint32_t        n_ids;
-    uint32_t        max_tokens;
-    const uint32_t *stop_ids;    /* copied */
-    uint32_t        n_stop_ids;
-    const char *const *stops;    /* [n_stops] stop strings, copied; each 1..256 bytes, n_stops <= 16 */
-    uint32_t        n_stops;
-    size_t          max_bytes;   /* text ends (finish "length") at a character boundary; 0: no limit */
+    rl_engine *engine;
+    rl_seq *seq;         /* taken: closed with the stream */
+    rl_sampler *sampler; /* taken */
+    uint32_t *ids;       /* taken (rl_free): the prompt */
+    uint32_t n_ids;
+    uint32_t max_tokens;
+    const uint32_t *stop_ids; /* copied */
+    uint32_t n_stop_ids;
+    const char *const *stops; /* [n_stops] stop strings, copied; each 1..256 bytes, n_stops <= 16 */
+    uint32_t n_stops;
+    size_t max_bytes; /* text ends (finish "length") at a character boundary; 0: no limit */
     void (*notify)(void *ctx);
-    void           *ctx;
+    void *ctx;
 } rl_stream_opts;
 
 typedef struct rl_stream_end {
-    realm_status status;   /* OK, or why it failed */
-    realm_error  err;
-    const char  *finish;   /* "stop" | "length" */
-    uint32_t     n_prompt, n_generated;
-    uint64_t     prefill_ns, decode_ns;
+    realm_status status; /* OK, or why it failed */
+    realm_error err;
+    const char *finish; /* "stop" | "length" */
+    uint32_t n_prompt, n_generated;
+    uint64_t prefill_ns, decode_ns;
 } rl_stream_end;
 
 /* Starts generating. On failure everything taken is freed. */
-realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_error *err)
-    REALM_MUST_USE;
+realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts,
+                             realm_error *err) REALM_MUST_USE;
 
 /* Moves up to cap bytes of whole characters into out. *n = 0 with OK: nothing now, or the end (ask
  * rl_stream_ended). A next character larger than cap is ESPACE. */
 realm_status rl_stream_read(rl_stream *s, char *out, size_t cap, size_t *n) REALM_MUST_USE;
-bool         rl_stream_readable(const rl_stream *s);                 /* text, or the end */
-bool         rl_stream_ended(const rl_stream *s, rl_stream_end *end);/* true: all text was read too */
+bool rl_stream_readable(const rl_stream *s);                  /* text, or the end */
+bool rl_stream_ended(const rl_stream *s, rl_stream_end *end); /* true: all text was read too */
+
+/* Ids drawn so far, read or not: what a stream that is closed early has cost. */
+uint32_t rl_stream_drawn(const rl_stream *s);
 
 /* Cancels if it runs; frees after the engine let go. No notify after it returns. NULL is fine. */
 void rl_stream_close(rl_stream *s);

@@ -1,0 +1,191 @@
+/* Private to the room: what the engine thread owns and what the mailbox carries.
+ *
+ * Threads. `lock` guards the mailbox: the posted jobs, the letters (cancel, resume, close) and
+ * every field marked [lock]. It is held for a few instructions, never across a callback or a step.
+ * `models_lock` guards the list of models. All else belongs to the engine thread, but a sequence's
+ * length and taint may be read by a poster while the sequence has no job (it was handed over by the
+ * lock). No other lock is taken while one of the two is held. */
+#ifndef RL_ENGINE_INTERNAL_H
+#define RL_ENGINE_INTERNAL_H
+
+#include "engine/engine.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define RL_FAILURE_NS 5000000000u /* how long a failed load is remembered */
+
+/* Whose turn it is. Lives while the owner has a job in some model's list. */
+typedef struct rl_owner {
+    uint32_t id, n_jobs;
+    uint64_t last_turn; /* the larger, the later it was served */
+    struct rl_owner *next;
+} rl_owner;
+
+typedef enum rl_place {
+    RL_PLACE_NONE,
+    RL_PLACE_RUN,    /* in its model's list */
+    RL_PLACE_LAYERS, /* in the engine's list of layer jobs */
+    RL_PLACE_PAUSED, /* in no list until it is resumed */
+} rl_place;
+
+enum { RL_LETTER_CANCEL = 1, RL_LETTER_RESUME = 2, RL_LETTER_CLOSE = 4 };
+
+/* The running job's state. One job per sequence, so it lives in the sequence. */
+struct rl_job_state {
+    rl_job *job; /* NULL: none has been taken */
+    rl_place place;
+    bool waiting; /* found no KV room at its last try */
+    bool in_batch;
+    uint32_t n_scored;           /* rows that a SCORE job has given */
+    uint32_t len0;               /* the sequence's length before the job */
+    uint64_t order;              /* smaller is senior */
+    uint64_t start_ns, first_ns; /* first step, first id */
+    rl_owner *owner;
+    rl_seq *prev, *next; /* in the list of its place */
+    rl_seq *cand_next;   /* among those with more than one row to compute */
+    const float *logits; /* of the last token, during a step */
+    uint32_t id;         /* drawn in this step */
+    float logprob;
+    realm_status drawn;
+};
+
+struct rl_seq {
+    rl_engine *engine;
+    rl_lm *lm; /* a reference */
+    uint32_t owner;
+
+    rl_job *job;       /* [lock] posted and not done */
+    uint8_t letters;   /* [lock] */
+    bool in_mailbox;   /* [lock] */
+    rl_seq *mail_next; /* [lock] */
+
+    /* ids[0, len) are recorded, [0, n_computed) of them are in the KV. */
+    uint32_t len, n_computed, cap_ids;
+    uint32_t *ids;       /* owned */
+    bool tainted;        /* fed with hidden states: ids say nothing, never recomputed */
+    bool uneven;         /* layers differ in length: layer_len counts, len is the shortest */
+    uint32_t *layer_len; /* owned; [n_layers], made by the first layer job */
+    rl_kv_seq kv;
+
+    struct rl_job_state run;
+    bool known;    /* in the engine's list */
+    bool closed;   /* free it when its job is done */
+    uint64_t used; /* when its last job ended, in orders */
+    rl_seq *known_prev, *known_next;
+};
+
+typedef struct rl_seq_list {
+    rl_seq *head, *tail;
+    uint32_t n;
+} rl_seq_list;
+
+typedef enum rl_lm_state { RL_LM_LOADING, RL_LM_READY, RL_LM_FAILED } rl_lm_state;
+
+struct rl_lm {
+    rl_engine *engine;
+    char *path;
+    rl_lm_opts opts;    /* as asked for: with path, what opens are joined by */
+    rl_lm_state state;  /* models_lock */
+    uint32_t refs;      /* models_lock */
+    uint64_t failed_ns; /* models_lock */
+    realm_error err;    /* why it failed */
+    rl_lm *next;        /* models_lock */
+
+    rl_model *model; /* these are constant once ready */
+    rl_vocab *vocab;
+    rl_chat *chat; /* NULL: chat_err says why */
+    realm_error chat_err;
+    uint32_t n_ctx;
+
+    rl_kv_pool *pool; /* engine thread from here on; made by the first job */
+    rl_lm *pool_next;
+    rl_seq_list run;
+    bool busy; /* in the engine's ring: run is not empty */
+    rl_lm *busy_next;
+    uint64_t row_ns;  /* smoothed cost of a prefill row; 0: not measured yet */
+    rl_lm *dead_next; /* [lock] */
+};
+
+/* One step's rows. Arrays of max_rows. */
+typedef struct rl_batch {
+    rl_span *spans;
+    rl_seq **seqs;
+    rl_seq **draws; /* those that draw an id after this step */
+    uint32_t n, n_rows, n_logits, n_draws;
+    uint32_t max_logits; /* rows of logits that a step of this model may ask for */
+} rl_batch;
+
+struct rl_engine {
+    rl_engine_opts opts; /* resolved */
+    rl_work *work;
+    rl_forward *forward;
+    rl_kv_budget *budget;
+    pthread_t thread;
+    uint64_t (*now)(void); /* for the memory of failed loads; tests set it */
+
+    pthread_mutex_t lock;
+    pthread_cond_t mail;  /* something came */
+    rl_job *first, *last; /* [lock] posted jobs */
+    uint32_t n_posted;    /* [lock] */
+    rl_seq *letters;      /* [lock] sequences with letters */
+    rl_lm *dead;          /* [lock] models nobody holds any more */
+    bool stopping;        /* [lock] */
+
+    pthread_mutex_t models_lock;
+    pthread_cond_t loaded;
+    rl_lm *models;
+
+    rl_seq *known; /* engine thread from here on: sequences that had a job */
+    rl_lm *pools;
+    rl_lm *ring; /* models with work; the head is next */
+    rl_seq_list layers;
+    rl_owner *owners;
+    uint64_t order, turn;
+    rl_batch batch;
+    float *logits; /* owned pages */
+    size_t logits_bytes;
+
+    _Atomic uint64_t jobs_posted, jobs_done, steps, rows, prompt_tokens, generated_tokens, busy_ns;
+    _Atomic uint32_t kv_blocks;
+    _Atomic size_t kv_bytes;
+};
+
+/* job.c */
+realm_status rl_job_check(const rl_job *job, realm_error *err);       /* what needs no lock */
+realm_status rl_job_check_state(const rl_job *job, realm_error *err); /* with lock */
+void rl_job_take(rl_engine *e, rl_job *job);
+void rl_job_finish(rl_seq *s, realm_status st, rl_finish finish);
+void rl_job_cancel(rl_seq *s);
+void rl_job_resume(rl_seq *s);
+
+/* seq.c */
+void rl_seq_list_push(rl_seq_list *l, rl_seq *s);
+void rl_seq_list_remove(rl_seq_list *l, rl_seq *s);
+realm_status rl_seq_prepare(rl_seq *s, realm_error *err); /* pool, membership */
+realm_status rl_seq_append(rl_seq *s, const uint32_t *ids, uint32_t n, realm_error *err);
+void rl_seq_cut(rl_seq *s, uint32_t keep); /* forgets what is behind `keep` */
+realm_status rl_seq_fork_to(rl_seq *s, rl_seq *to, realm_error *err);
+void rl_seq_free(rl_seq *s); /* engine thread; no job */
+
+/* run lists (job.c) */
+void rl_job_place(rl_seq *s, rl_place place);
+
+/* room.c */
+realm_status rl_room_reserve(rl_seq *s, uint32_t from, uint32_t n); /* OK | EBUSY: not now */
+bool rl_room_unstick(rl_engine *e); /* nothing moves: -> true when something changed */
+
+/* batch.c: fills e->batch for one model */
+void rl_batch_build(rl_engine *e, rl_lm *lm);
+
+/* step.c, layer.c: -> true when something was computed or finished */
+bool rl_step_run(rl_engine *e, rl_lm *lm);
+bool rl_layers_run(rl_engine *e);
+
+/* lm.c */
+void rl_lm_free(rl_lm *lm); /* engine thread, no references */
+
+/* engine.c */
+void rl_engine_letter(rl_seq *s, uint8_t letter);
+
+#endif

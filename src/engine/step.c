@@ -1,0 +1,192 @@
+/* One step of a model: its batch forward, the draws in parallel, the ids delivered one by one in
+ * the batch's order. Engine thread only; callbacks of jobs are called from here. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "engine/internal.h"
+
+#define LOGITS_BYTES ((size_t)256 << 20) /* the logits of a step take at most about this much */
+#define LOGITS_LEAST 16u                 /* but this many rows always fit */
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+static uint32_t most_logits(const rl_engine *e, const rl_lm *lm)
+{
+    size_t rows = LOGITS_BYTES / sizeof(float) / rl_model_get_info(lm->model)->n_vocab;
+
+    if (rows < LOGITS_LEAST)
+        rows = LOGITS_LEAST;
+    return rows < e->opts.max_rows ? (uint32_t)rows : e->opts.max_rows;
+}
+
+/* Gives every span the place of its logits: a LOGITS job's own, else rows of the engine's. */
+static realm_status place_logits(rl_engine *e, const rl_lm *lm, realm_error *err)
+{
+    rl_batch *b = &e->batch;
+    size_t n_vocab = rl_model_get_info(lm->model)->n_vocab, at = 0;
+    size_t need = (b->n_logits * n_vocab * sizeof(float) + ((1u << 21) - 1)) >> 21 << 21;
+
+    if (need > e->logits_bytes) {
+        rl_pages_unmap(e->logits, e->logits_bytes);
+        e->logits = rl_pages_map(need);
+        e->logits_bytes = e->logits ? need : 0;
+        if (!e->logits)
+            return realm_fail(err, REALM_ENOMEM, "no memory for the logits of %u rows",
+                              b->n_logits);
+    }
+    for (uint32_t i = 0; i < b->n; i++) {
+        const rl_job *job = b->seqs[i]->run.job;
+
+        if (!b->spans[i].n_logits)
+            continue;
+        b->spans[i].logits = job->kind == RL_JOB_LOGITS ? job->logits : e->logits + at;
+        at += b->spans[i].n_logits * n_vocab;
+    }
+    return REALM_OK;
+}
+
+static realm_status forward(rl_engine *e, rl_lm *lm, realm_error *err)
+{
+    rl_batch *b = &e->batch;
+    uint64_t begin = rl_clock_ns(), took;
+    realm_status st = place_logits(e, lm, err);
+
+    for (uint32_t i = 0; i < b->n; i++)
+        if (!b->seqs[i]->run.start_ns)
+            b->seqs[i]->run.start_ns = begin;
+    if (st == REALM_OK)
+        st = rl_forward_run(e->forward, lm->model, b->spans, b->n, err);
+    took = rl_clock_ns() - begin;
+    if (b->n_rows >= 2 * b->n) /* mostly prompts */
+        lm->row_ns = lm->row_ns ? (3 * lm->row_ns + took / b->n_rows) / 4 : took / b->n_rows;
+    atomic_fetch_add(&e->steps, 1);
+    atomic_fetch_add(&e->rows, b->n_rows);
+    return st;
+}
+
+/* ---- draws ----------------------------------------------------------------------------------- */
+
+/* Any compute thread; the sampler and the job's err are this item's alone. */
+static void draw_item(void *ctx, uint32_t item, uint32_t worker)
+{
+    rl_seq *s = ((rl_batch *)ctx)->draws[item];
+    struct rl_job_state *run = &s->run;
+    rl_job *job = run->job;
+
+    (void)worker;
+    run->logprob = 0;
+    run->drawn = rl_sampler_draw(job->sampler, run->logits, s->len, &run->id, &job->err);
+    if (run->drawn == REALM_OK && job->want_logprob)
+        (void)rl_logprobs(run->logits, rl_sampler_n_vocab(job->sampler), run->id, &run->logprob,
+                          NULL, 0);
+}
+
+static bool ends(const rl_seq *s, const rl_job *job, uint32_t id)
+{
+    for (uint32_t i = 0; i < job->n_stop_ids; i++)
+        if (job->stop_ids[i] == id)
+            return true;
+    return !job->ignore_eog && rl_vocab_is_eog(s->lm->vocab, id);
+}
+
+/* The drawn id becomes the sequence's pending last one and goes to the receiver. */
+static void deliver(rl_engine *e, rl_seq *s)
+{
+    rl_job *job = s->run.job;
+    uint32_t id = s->run.id;
+    realm_status st = s->run.drawn;
+    rl_token_reply reply = RL_TOKEN_GO;
+
+    if (st == REALM_OK && ends(s, job, id)) {
+        rl_job_finish(s, REALM_OK, RL_FINISH_EOG);
+        return;
+    }
+    if (st == REALM_OK)
+        st = rl_seq_append(s, &id, 1, &job->err);
+    if (st != REALM_OK) {
+        rl_job_finish(s, st, RL_FINISH_NONE);
+        return;
+    }
+    if (!s->run.first_ns)
+        s->run.first_ns = rl_clock_ns();
+    rl_sampler_accept(job->sampler, &id, 1);
+    job->n_generated++;
+    atomic_fetch_add(&e->generated_tokens, 1);
+    if (job->token)
+        reply = job->token(job, id, s->run.logprob);
+    if (reply == RL_TOKEN_STOP) {
+        rl_job_finish(s, REALM_OK, RL_FINISH_STOP);
+    } else if (job->n_generated == job->max_tokens) {
+        rl_job_finish(s, REALM_OK, RL_FINISH_LENGTH);
+    } else if (s->len == s->lm->n_ctx) {
+        st =
+            realm_fail(&job->err, REALM_ECONTEXT, "the context of %u tokens is full", s->lm->n_ctx);
+        rl_job_finish(s, st, RL_FINISH_NONE);
+    } else if (reply == RL_TOKEN_PAUSE) {
+        rl_job_place(s, RL_PLACE_PAUSED);
+    }
+}
+
+/* ---- a step ---------------------------------------------------------------------------------- */
+
+static void give_rows(rl_seq *s, const rl_span *span, uint32_t n_vocab)
+{
+    rl_job *job = s->run.job;
+
+    for (uint32_t i = 0; i < span->n_logits; i++)
+        job->row(job, s->run.n_scored++, span->logits + (size_t)i * n_vocab);
+}
+
+/* What a span's rows were computed for. Sequences that draw are collected. */
+static void take_span(rl_engine *e, rl_seq *s, const rl_span *span)
+{
+    rl_job *job = s->run.job;
+
+    s->n_computed += span->n;
+    if (job->kind == RL_JOB_SCORE)
+        give_rows(s, span, rl_model_get_info(s->lm->model)->n_vocab);
+    if (s->n_computed < s->len)
+        return;
+    if (job->kind == RL_JOB_GENERATE) {
+        s->run.logits = span->logits;
+        e->batch.draws[e->batch.n_draws++] = s;
+    } else if (job->kind == RL_JOB_LAYER) {
+        rl_job_place(s, RL_PLACE_LAYERS);
+    } else {
+        rl_job_finish(s, REALM_OK, RL_FINISH_NONE);
+    }
+}
+
+static void fail_batch(rl_batch *b, const realm_error *err)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        rl_seq *s = b->seqs[i];
+
+        s->run.job->err = *err;
+        rl_job_finish(s, err->status, RL_FINISH_NONE);
+    }
+}
+
+bool rl_step_run(rl_engine *e, rl_lm *lm)
+{
+    rl_batch *b = &e->batch;
+    uint64_t begin = rl_clock_ns();
+    realm_error err;
+
+    b->max_logits = most_logits(e, lm);
+    rl_batch_build(e, lm);
+    if (!b->n)
+        return false;
+    if (forward(e, lm, &err) != REALM_OK) {
+        fail_batch(b, &err);
+        return true;
+    }
+    for (uint32_t i = 0; i < b->n; i++) {
+        b->seqs[i]->run.in_batch = false;
+        take_span(e, b->seqs[i], &b->spans[i]);
+    }
+    rl_work_run(e->work, b->n_draws, draw_item, b);
+    for (uint32_t i = 0; i < b->n_draws; i++)
+        deliver(e, b->draws[i]);
+    atomic_fetch_add(&e->busy_ns, rl_clock_ns() - begin);
+    return true;
+}

@@ -1,0 +1,304 @@
+/* A stream has two holders, its reader and the engine while the job runs; the last one frees it.
+ * The engine thread writes the text, the reader takes it, `lock` is between them; notify is called
+ * without it. */
+#include "engine/stream.h"
+
+#include "base/alloc.h"
+#include "base/utf8.h"
+#include "engine/cut.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define UNREAD_TOKENS 256u /* then the sequence pauses */
+#define RESUME_TOKENS 128u /* so few are unread when it goes on */
+#define TEXT_MAX      ((size_t)4 << 20)
+
+struct rl_stream {
+    rl_engine *engine;
+    rl_seq *seq; /* owned, like all down to stop_ids */
+    rl_sampler *sampler;
+    uint32_t *ids, *stop_ids;
+    rl_vocab const *vocab; /* of the sequence's model */
+    rl_job job;
+    void (*notify)(void *ctx);
+    void *ctx;
+
+    pthread_mutex_t lock;
+    pthread_cond_t quiet; /* notifying went false */
+    uint32_t holders;
+    bool closed, done, paused, notifying;
+    pthread_t notifier;
+    rl_detok detok;
+    rl_cut cut;
+    rl_buf piece, text;           /* of one token; not read yet */
+    bool failed;                  /* no memory for the text */
+    uint64_t n_read;              /* bytes */
+    uint64_t ends[UNREAD_TOKENS]; /* ring: where each unread token's text ends, in bytes */
+    uint32_t first, n_unread;
+    uint32_t n_drawn; /* ids so far, read or not */
+    rl_stream_end end;
+};
+
+static void stream_free(rl_stream *s)
+{
+    rl_seq_close(s->seq);
+    rl_sampler_free(s->sampler);
+    rl_free(s->ids);
+    rl_free(s->stop_ids);
+    rl_cut_deinit(&s->cut);
+    rl_buf_deinit(&s->piece);
+    rl_buf_deinit(&s->text);
+    (void)pthread_mutex_destroy(&s->lock);
+    (void)pthread_cond_destroy(&s->quiet);
+    rl_free(s);
+}
+
+static void let_go(rl_stream *s)
+{
+    bool last;
+
+    (void)pthread_mutex_lock(&s->lock);
+    last = --s->holders == 0;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (last)
+        stream_free(s);
+}
+
+/* ---- the engine's side ----------------------------------------------------------------------- */
+
+/* With the lock. Tokens whose text was read, or that gave none, are not counted. */
+static void drop_read(rl_stream *s)
+{
+    while (s->n_unread && s->ends[s->first] <= s->n_read) {
+        s->first = (s->first + 1) % UNREAD_TOKENS;
+        s->n_unread--;
+    }
+}
+
+/* With the lock. id RL_NO_TOKEN: the text's end. */
+static void add_token(rl_stream *s, uint32_t id)
+{
+    rl_buf_clear(&s->piece);
+    if (rl_detok_add(&s->detok, s->vocab, id, RL_DECODE_SKIP_SPECIAL, &s->piece) != REALM_OK)
+        s->failed = true;
+    rl_cut_add(&s->cut, s->piece.data, s->piece.len, &s->text);
+    if (id == RL_NO_TOKEN)
+        rl_cut_flush(&s->cut, &s->text);
+    s->failed |= s->text.failed;
+}
+
+/* Tells the reader, unless it is gone. */
+static void tell(rl_stream *s)
+{
+    bool call;
+
+    (void)pthread_mutex_lock(&s->lock);
+    call = !s->closed && s->notify;
+    s->notifying = call;
+    s->notifier = pthread_self();
+    (void)pthread_mutex_unlock(&s->lock);
+    if (!call)
+        return;
+    s->notify(s->ctx);
+    (void)pthread_mutex_lock(&s->lock);
+    s->notifying = false;
+    (void)pthread_cond_broadcast(&s->quiet);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static rl_token_reply on_token(rl_job *job, uint32_t id, float logprob)
+{
+    rl_stream *s = job->ctx;
+    rl_token_reply reply = RL_TOKEN_GO;
+    size_t before;
+    bool more;
+
+    (void)logprob;
+    (void)pthread_mutex_lock(&s->lock);
+    s->n_drawn++;
+    before = s->text.len;
+    add_token(s, id);
+    more = s->text.len > before;
+    s->ends[(s->first + s->n_unread++) % UNREAD_TOKENS] = s->n_read + s->text.len;
+    drop_read(s);
+    if (s->cut.finish || s->failed) {
+        reply = RL_TOKEN_STOP;
+    } else if (s->n_unread == UNREAD_TOKENS) {
+        reply = RL_TOKEN_PAUSE;
+        s->paused = true;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (more)
+        tell(s);
+    return reply;
+}
+
+static void on_done(rl_job *job)
+{
+    rl_stream *s = job->ctx;
+    rl_stream_end *end = &s->end;
+
+    (void)pthread_mutex_lock(&s->lock);
+    if (!s->cut.finish && !s->failed)
+        add_token(s, RL_NO_TOKEN);
+    end->status = job->status;
+    end->err = job->err;
+    if (s->failed && end->status == REALM_OK)
+        end->status = realm_fail(&end->err, REALM_ENOMEM, "no memory for a stream's text");
+    end->finish = s->cut.finish                     ? s->cut.finish
+                  : job->finish == RL_FINISH_LENGTH ? "length"
+                                                    : "stop";
+    end->n_prompt = job->n_prompt;
+    end->n_generated = job->n_generated;
+    end->prefill_ns = job->prefill_ns;
+    end->decode_ns = job->decode_ns;
+    s->done = true;
+    (void)pthread_mutex_unlock(&s->lock);
+    tell(s);
+    let_go(s);
+}
+
+/* ---- the reader's side ----------------------------------------------------------------------- */
+
+static realm_status take_options(rl_stream *s, const rl_stream_opts *o, realm_error *err)
+{
+    realm_status st = rl_cut_init(&s->cut, o->stops, o->n_stops, o->max_bytes, err);
+
+    if (st != REALM_OK || !o->n_stop_ids)
+        return st;
+    s->stop_ids = rl_alloc_array(o->n_stop_ids, sizeof *s->stop_ids);
+    if (!s->stop_ids)
+        return realm_fail(err, REALM_ENOMEM, "no memory for the stop ids");
+    memcpy(s->stop_ids, o->stop_ids, o->n_stop_ids * sizeof *s->stop_ids);
+    return REALM_OK;
+}
+
+static realm_status post(rl_stream *s, const rl_stream_opts *o, realm_error *err)
+{
+    s->job = (rl_job){
+        .kind = RL_JOB_GENERATE,
+        .seq = s->seq,
+        .ctx = s,
+        .done = on_done,
+        .ids = s->ids,
+        .n_ids = o->n_ids,
+        .sampler = s->sampler,
+        .max_tokens = o->max_tokens,
+        .stop_ids = s->stop_ids,
+        .n_stop_ids = o->n_stop_ids,
+        .token = on_token,
+    };
+    return rl_engine_post(s->engine, &s->job, err);
+}
+
+/* Frees what was taken when there is not even memory for the stream. */
+static realm_status start_failed(const rl_stream_opts *o, realm_error *err)
+{
+    rl_seq_close(o->seq);
+    rl_sampler_free(o->sampler);
+    rl_free(o->ids);
+    return realm_fail(err, REALM_ENOMEM, "no memory for a stream");
+}
+
+realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_error *err)
+{
+    rl_stream *s = rl_alloc(sizeof *s);
+    realm_status st;
+
+    *out = NULL;
+    if (!s)
+        return start_failed(opts, err);
+    s->engine = opts->engine;
+    s->seq = opts->seq;
+    s->sampler = opts->sampler;
+    s->ids = opts->ids;
+    s->vocab = rl_lm_vocab(rl_seq_lm(opts->seq));
+    s->notify = opts->notify;
+    s->ctx = opts->ctx;
+    s->holders = 2;
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_cond_init(&s->quiet, NULL);
+    rl_buf_init(&s->piece, TEXT_MAX);
+    rl_buf_init(&s->text, TEXT_MAX);
+    st = take_options(s, opts, err);
+    if (st == REALM_OK)
+        st = post(s, opts, err);
+    if (st != REALM_OK)
+        stream_free(s);
+    else
+        *out = s;
+    return st;
+}
+
+realm_status rl_stream_read(rl_stream *s, char *out, size_t cap, size_t *n)
+{
+    realm_status st = REALM_OK;
+    bool resume;
+
+    *n = 0;
+    (void)pthread_mutex_lock(&s->lock);
+    if (s->text.len) {
+        *n = rl_utf8_whole(s->text.data, cap < s->text.len ? cap : s->text.len);
+        st = *n ? REALM_OK : REALM_ESPACE;
+        memcpy(out, s->text.data, *n);
+        rl_buf_consume(&s->text, *n);
+        s->n_read += *n;
+        drop_read(s);
+    }
+    resume = s->paused && s->n_unread <= RESUME_TOKENS;
+    if (resume)
+        s->paused = false;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (resume)
+        rl_engine_resume(s->engine, &s->job);
+    return st;
+}
+
+bool rl_stream_readable(const rl_stream *s)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)&s->lock;
+    bool yes;
+
+    (void)pthread_mutex_lock(lock);
+    yes = s->text.len > 0 || s->done;
+    (void)pthread_mutex_unlock(lock);
+    return yes;
+}
+
+bool rl_stream_ended(const rl_stream *s, rl_stream_end *end)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)&s->lock;
+    bool yes;
+
+    (void)pthread_mutex_lock(lock);
+    yes = s->done && s->text.len == 0;
+    if (yes && end)
+        *end = s->end;
+    (void)pthread_mutex_unlock(lock);
+    return yes;
+}
+
+uint32_t rl_stream_drawn(const rl_stream *s)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)&s->lock;
+    uint32_t n;
+
+    (void)pthread_mutex_lock(lock);
+    n = s->n_drawn;
+    (void)pthread_mutex_unlock(lock);
+    return n;
+}
+
+void rl_stream_close(rl_stream *s)
+{
+    if (!s)
+        return;
+    (void)pthread_mutex_lock(&s->lock);
+    s->closed = true;
+    while (s->notifying && !pthread_equal(s->notifier, pthread_self()))
+        (void)pthread_cond_wait(&s->quiet, &s->lock);
+    (void)pthread_mutex_unlock(&s->lock);
+    rl_engine_cancel(s->engine, &s->job); /* nothing when it is done */
+    let_go(s);
+}
