@@ -47,12 +47,14 @@ RL_INLINE void dots_unsigned(rl_type type, uint32_t n, const uint8_t *q, const r
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++) {
             const int8_t *x = row_at(t, i)->q + 4 * g;
-            __m256i p = _mm256_add_epi16(_mm256_maddubs_epi16(low, rl_broadcast4_avx2(x)),
-                                         _mm256_maddubs_epi16(high, rl_broadcast4_avx2(x + 16)));
 
-            part[i] = g % groups ? _mm256_add_epi16(part[i], p) : p;
+            part[i] = g % groups
+                          ? rl_add16_avx2(part[i], _mm256_maddubs_epi16(low, rl_broadcast4_avx2(x)))
+                          : _mm256_maddubs_epi16(low, rl_broadcast4_avx2(x));
+            part[i] =
+                rl_add16_avx2(part[i], _mm256_maddubs_epi16(high, rl_broadcast4_avx2(x + 16)));
             if (g % groups == groups - 1)
-                dot[i] = _mm256_add_epi32(dot[i], _mm256_madd_epi16(part[i], ones));
+                dot[i] = rl_add32_avx2(dot[i], _mm256_madd_epi16(part[i], ones));
         }
     }
 }
@@ -73,8 +75,7 @@ RL_INLINE void dots_q8_0(uint32_t n, const uint8_t *q, const rl_tile_avx2 *t, __
         for (uint32_t i = 0; i < n; i++) {
             __m256i x = _mm256_sign_epi8(rl_broadcast4_avx2(row_at(t, i)->q + 4 * g), w);
 
-            dot[i] =
-                _mm256_add_epi32(dot[i], _mm256_madd_epi16(_mm256_maddubs_epi16(size, x), ones));
+            dot[i] = rl_add32_avx2(dot[i], _mm256_madd_epi16(_mm256_maddubs_epi16(size, x), ones));
         }
     }
 }
@@ -93,6 +94,7 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t hal
         const uint8_t *scales = panel + rl_panel_scales(type, b) + 16 * half;
         __m256 d = _mm256_cvtph_ps(_mm_load_si128((const __m128i *)scales));
 
+        rl_tile_prefetch_avx2(&t, rl_panel_step(type) / 2 / 64 + 1);
         if (type == RL_TYPE_Q8_0)
             dots_q8_0(n, q, &t, dot);
         else
@@ -115,28 +117,32 @@ RL_TILES(tiles_q4_0)
 RL_TILES(tiles_q5_0)
 RL_TILES(tiles_q8_0)
 
-static void run(const rl_tile_avx2_fn *tiles, const void *panel, uint32_t k, const rl_acts *a,
-                uint32_t row0, uint32_t row1, float *out, size_t ldo)
+static void run(rl_type type, const rl_tile_avx2_fn *tiles, const uint8_t *panel, uint32_t k,
+                const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo)
 {
-    rl_tile_avx2 t = { a->q32 + row0 * a->q32_stride, a->q32_stride, out, ldo };
+    rl_tile_avx2 t = { .x = a->q32 + row0 * a->q32_stride,
+                       .stride = a->q32_stride,
+                       .out = out,
+                       .ldo = ldo,
+                       .step = rl_panel_step(type) / 2 };
 
-    rl_run_tiles_avx2(tiles, panel, k / 32, row1 - row0, t);
+    rl_run_tiles_avx2(tiles, panel, rl_panel_bytes(type, k), k / 32, row1 - row0, t);
 }
 
 void rl_matmul_q4_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
                          uint32_t row1, float *out, size_t ldo)
 {
-    run(tiles_q4_0, panel, k, a, row0, row1, out, ldo);
+    run(RL_TYPE_Q4_0, tiles_q4_0, panel, k, a, row0, row1, out, ldo);
 }
 
 void rl_matmul_q5_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
                          uint32_t row1, float *out, size_t ldo)
 {
-    run(tiles_q5_0, panel, k, a, row0, row1, out, ldo);
+    run(RL_TYPE_Q5_0, tiles_q5_0, panel, k, a, row0, row1, out, ldo);
 }
 
 void rl_matmul_q8_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
                          uint32_t row1, float *out, size_t ldo)
 {
-    run(tiles_q8_0, panel, k, a, row0, row1, out, ldo);
+    run(RL_TYPE_Q8_0, tiles_q8_0, panel, k, a, row0, row1, out, ldo);
 }

@@ -109,11 +109,11 @@ RL_INLINE void add_run(rl_type type, uint32_t n, const uint8_t *run, uint32_t r,
             const rl_act256 *x = row_at(t, i);
             __m256i p = _mm256_maddubs_epi16(w, rl_broadcast4_avx2(x->q + 32 * r + 4 * g));
 
-            part[i] = g % groups ? _mm256_add_epi16(part[i], p) : p;
+            part[i] = g % groups ? rl_add16_avx2(part[i], p) : p;
             if (g % groups == groups - 1)
-                total[i] = _mm256_add_epi32(total[i], _mm256_madd_epi16(part[i], s->pair[sub]));
+                total[i] = rl_add32_avx2(total[i], _mm256_madd_epi16(part[i], s->pair[sub]));
             if (type == RL_TYPE_Q6_K && g % 4 == 3)
-                total[i] = _mm256_add_epi32(
+                total[i] = rl_add32_avx2(
                     total[i], _mm256_mullo_epi32(s->lane[sub], _mm256_set1_epi32(x->bias16[sub])));
         }
     }
@@ -135,7 +135,7 @@ RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, con
 
             RL_UNROLL
             for (int p = 0; p < 4; p++)
-                mins = _mm256_add_epi32(
+                mins = rl_add32_avx2(
                     mins, _mm256_madd_epi16(s->mins[p], rl_broadcast4_avx2(row->sum32 + 2 * p)));
             v = _mm256_fmsub_ps(s->d, v, _mm256_mul_ps(s->dmin, _mm256_cvtepi32_ps(mins)));
         } else {
@@ -160,8 +160,10 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t hal
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
             total[i] = _mm256_setzero_si256();
-        for (uint32_t r = 0; r < 8; r++, run += run_bytes)
+        for (uint32_t r = 0; r < 8; r++, run += run_bytes) {
+            rl_tile_prefetch_avx2(&t, rl_panel_step(type) / 16 / 64 + 1);
             add_run(type, n, run, r, &s, &t, total);
+        }
         finish_block(type, n, &s, total, &t, b == 0);
     }
 }
@@ -172,22 +174,26 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t hal
 RL_TILES(tiles_q4_k)
 RL_TILES(tiles_q6_k)
 
-static void run(const rl_tile_avx2_fn *tiles, const void *panel, uint32_t k, const rl_acts *a,
-                uint32_t row0, uint32_t row1, float *out, size_t ldo)
+static void run(rl_type type, const rl_tile_avx2_fn *tiles, const uint8_t *panel, uint32_t k,
+                const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo)
 {
-    rl_tile_avx2 t = { a->q256 + row0 * a->q256_stride, a->q256_stride, out, ldo };
+    rl_tile_avx2 t = { .x = a->q256 + row0 * a->q256_stride,
+                       .stride = a->q256_stride,
+                       .out = out,
+                       .ldo = ldo,
+                       .step = rl_panel_step(type) / 16 };
 
-    rl_run_tiles_avx2(tiles, panel, k / 256, row1 - row0, t);
+    rl_run_tiles_avx2(tiles, panel, rl_panel_bytes(type, k), k / 256, row1 - row0, t);
 }
 
 void rl_matmul_q4_k_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
                          uint32_t row1, float *out, size_t ldo)
 {
-    run(tiles_q4_k, panel, k, a, row0, row1, out, ldo);
+    run(RL_TYPE_Q4_K, tiles_q4_k, panel, k, a, row0, row1, out, ldo);
 }
 
 void rl_matmul_q6_k_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
                          uint32_t row1, float *out, size_t ldo)
 {
-    run(tiles_q6_k, panel, k, a, row0, row1, out, ldo);
+    run(RL_TYPE_Q6_K, tiles_q6_k, panel, k, a, row0, row1, out, ldo);
 }

@@ -22,6 +22,8 @@ typedef struct rl_tile_avx2 {
     size_t stride;
     float *out; /* of the half */
     size_t ldo;
+    const uint8_t *ahead; /* prefetched next, `step` further each time */
+    size_t step;
 } rl_tile_avx2;
 
 /* panel: moved on by 32 bytes for the second half; scales stay where they are, `half` tells. */
@@ -41,15 +43,48 @@ RL_INLINE __m256i rl_broadcast4_avx2(const void *p)
     return _mm256_set1_epi32(v);
 }
 
-static inline void rl_run_tiles_avx2(const rl_tile_avx2_fn *tiles, const void *panel, uint32_t nb,
-                                     uint32_t n_rows, rl_tile_avx2 t)
+/* sum + v, in this order: GCC otherwise turns the sums of a tile into trees, whose leaves do not
+ * fit the 16 registers. */
+RL_INLINE __m256i rl_add32_avx2(__m256i sum, __m256i v)
 {
+    sum = _mm256_add_epi32(sum, v);
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
+RL_INLINE __m256i rl_add16_avx2(__m256i sum, __m256i v)
+{
+    sum = _mm256_add_epi16(sum, v);
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
+/* Prefetches `lines` cache lines into the second level and moves on by one step. */
+RL_INLINE void rl_tile_prefetch_avx2(rl_tile_avx2 *t, size_t lines)
+{
+    RL_UNROLL
+    for (size_t i = 0; i < lines; i++)
+        _mm_prefetch((const char *)t->ahead + 64 * i, _MM_HINT_T1);
+    t->ahead += t->step;
+}
+
+/* n_rows from t.x on, in tiles as equal in height as can be. The two halves of the last tile
+ * prefetch the two halves of the next panel; t.step is half of what passes between two calls of
+ * rl_tile_prefetch_avx2. */
+static inline void rl_run_tiles_avx2(const rl_tile_avx2_fn *tiles, const uint8_t *panel,
+                                     size_t panel_bytes, uint32_t nb, uint32_t n_rows,
+                                     rl_tile_avx2 t)
+{
+    const size_t step = t.step;
     uint32_t n_tiles = (n_rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
 
     for (; n_tiles; n_tiles--) {
         uint32_t n = (n_rows + n_tiles - 1) / n_tiles;
         rl_tile_avx2 second = t;
 
+        t.ahead = n_tiles == 1 ? panel + panel_bytes : panel;
+        t.step = second.step = n_tiles == 1 ? step : 0;
+        second.ahead = n_tiles == 1 ? t.ahead + panel_bytes / 2 : panel;
         second.out += 8;
         tiles[n - 1](panel, 0, nb, t);
         tiles[n - 1](panel, 1, nb, second);
