@@ -80,12 +80,12 @@ static int64_t post(rl_call *c, layer_op *op)
     realm_error err;
 
     rl_op_begin(&op->op);
-    atomic_fetch_add(&c->run->rt->jobs_from_guests, 1);
     if (rl_engine_post(c->run->rt->opts.engine, &op->job, &err) != REALM_OK) {
         rl_op_unref(&op->op);
         rl_op_unref(&op->op);
         return rl_call_fail_err(c, &err);
     }
+    atomic_fetch_add(&c->run->rt->jobs_from_guests, 1);
     c->run->n_jobs++;
     return rl_op_park(c, &op->op, layer_over);
 }

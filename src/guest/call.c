@@ -87,18 +87,22 @@ int64_t rl_call_exit(rl_call *c, int32_t code)
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
-/* The memory export may be needed before the instance is known to us: in a start function. */
-static bool find_memory(rl_run *run, wasmtime_caller_t *caller)
+/* The memory export may be needed before the instance is known to us: in a start function. Its base
+ * is asked for once: a pooled memory never moves. */
+static bool find_memory(rl_run *run, wasmtime_caller_t *caller, wasmtime_context_t *context)
 {
     wasmtime_extern_t ext;
 
-    if (run->has_memory)
+    if (run->base)
         return true;
-    if (!wasmtime_caller_export_get(caller, "memory", 6, &ext))
-        return false;
-    RL_ASSERT(ext.kind == WASMTIME_EXTERN_MEMORY);
-    run->memory = ext.of.memory;
-    run->has_memory = true;
+    if (!run->has_memory) {
+        if (!wasmtime_caller_export_get(caller, "memory", 6, &ext))
+            return false;
+        RL_ASSERT(ext.kind == WASMTIME_EXTERN_MEMORY);
+        run->memory = ext.of.memory;
+        run->has_memory = true;
+    }
+    run->base = wasmtime_memory_data(context, &run->memory);
     return true;
 }
 
@@ -170,10 +174,9 @@ static int64_t read_args(rl_call *c, const wasmtime_val_raw_t *v)
 }
 
 static int64_t call_row(rl_run *run, const rl_row *row, wasmtime_caller_t *caller,
-                        const wasmtime_val_raw_t *v)
+                        wasmtime_context_t *context, const wasmtime_val_raw_t *v)
 {
     rl_call *c = &run->call;
-    wasmtime_context_t *context;
     int64_t st;
 
     run->result.host_calls++;
@@ -181,11 +184,10 @@ static int64_t call_row(rl_run *run, const rl_row *row, wasmtime_caller_t *calle
     if (row->caps & ~run->caps)
         return rl_call_fail(c, REALM_EDENIED, "%s.%s needs a capability this run was not given",
                             row->module, row->name);
-    if (!find_memory(run, caller))
+    if (!find_memory(run, caller, context))
         return rl_call_fail(c, REALM_EINVAL, "%s: the program exports no memory", row->name);
-    context = wasmtime_caller_context(caller);
     c->mem_size = wasmtime_memory_data_size(context, &run->memory);
-    c->mem = wasmtime_memory_data(context, &run->memory);
+    c->mem = run->base;
     st = read_args(c, v);
     return st != 0 ? st : row->fn(c);
 }
@@ -202,8 +204,9 @@ static wasm_trap_t *ended_trap(void)
 static wasm_trap_t *now_entry(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n)
 {
     const rl_row *row = env;
-    rl_run *run = wasmtime_context_get_data(wasmtime_caller_context(caller));
-    int64_t r = call_row(run, row, caller, v);
+    wasmtime_context_t *context = wasmtime_caller_context(caller);
+    rl_run *run = wasmtime_context_get_data(context);
+    int64_t r = call_row(run, row, caller, context, v);
 
     (void)n;
     if (r == RL_ENDED)
@@ -243,7 +246,8 @@ static void park_entry(void *env, wasmtime_caller_t *caller, const wasmtime_val_
                        size_t n_args, wasmtime_val_t *results, size_t n_results, wasm_trap_t **trap,
                        wasmtime_async_continuation_t *k)
 {
-    rl_run *run = wasmtime_context_get_data(wasmtime_caller_context(caller));
+    wasmtime_context_t *context = wasmtime_caller_context(caller);
+    rl_run *run = wasmtime_context_get_data(context);
     wasmtime_val_raw_t raw[2 * RL_ARGS_MAX];
     int64_t r;
     size_t i;
@@ -258,7 +262,7 @@ static void park_entry(void *env, wasmtime_caller_t *caller, const wasmtime_val_
             raw[i].i32 = args[i].of.i32;
     }
     run->slot = results;
-    r = call_row(run, env, caller, raw);
+    r = call_row(run, env, caller, context, raw);
     run->call.parked = r == RL_PARKED;
     run->call.result = r;
     if (r == RL_ENDED)

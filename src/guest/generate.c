@@ -79,10 +79,12 @@ static realm_status start(rl_gstream *s, rl_lm *lm, rl_gen *g, realm_error *err)
         return realm_fail(err, REALM_ENOMEM, "no memory for a sequence");
     }
     o.ids = g->ids;
-    o.n_ids = g->n_ids;
+    o.n_ids = s->n_prompt = g->n_ids;
     g->ids = NULL;
-    atomic_fetch_add(&s->run->rt->jobs_from_guests, 1);
-    return rl_stream_start(&s->stream, &o, err);
+    st = rl_stream_start(&s->stream, &o, err);
+    if (st == REALM_OK)
+        atomic_fetch_add(&s->run->rt->jobs_from_guests, 1);
+    return st;
 }
 
 int64_t rl_gstream_start(rl_call *c, rl_lm *lm, rl_gen *g, rl_gstream **out)
@@ -134,7 +136,10 @@ void rl_gstream_close(rl_gstream *s)
 
     if (!s)
         return;
-    (void)rl_stream_ended(s->stream, &end);
+    if (!rl_stream_ended(s->stream, &end)) { /* what it has cost so far */
+        end.n_prompt = s->n_prompt;
+        end.n_generated = rl_stream_drawn(s->stream);
+    }
     count(s, &end);
     rl_stream_close(s->stream);
     s->run->n_seqs--;

@@ -38,8 +38,9 @@ typedef struct rl_gstream {
     rl_run *run;       /* borrowed: the stream is closed before the run goes */
     rl_stream *stream; /* owned */
     uint64_t promised; /* tokens set aside for it */
-    bool clipped;      /* it wanted more than the run has left */
-    bool counted;      /* its end was added to the run's sums */
+    uint32_t n_prompt;
+    bool clipped; /* it wanted more than the run has left */
+    bool counted; /* its end was added to the run's sums */
     rl_gstream_state state;
     rl_stream_end end;
 } rl_gstream;

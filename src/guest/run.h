@@ -75,6 +75,7 @@ struct rl_run {
     wasmtime_instance_t instance;
     wasmtime_memory_t memory;
     bool has_memory;
+    uint8_t *base;                  /* of the memory; NULL until a host call asked for it */
     wasmtime_call_future_t *future; /* NULL between two calls into the guest */
     wasm_trap_t *trap;
     wasmtime_error_t *error;

@@ -167,10 +167,11 @@ static void compute(rl_worker *w, rl_run *run)
     uint64_t cpu = rl_clock_thread_cpu_ns();
     rl_step step = RL_STEP_WAIT;
 
-    rl_ticker_enter(&w->rt->ticker);
-    if (resume(run))
+    if (resume(run)) {
+        rl_ticker_enter(&w->rt->ticker);
         step = run->ended ? RL_STEP_OVER : rl_entry_step(run);
-    rl_ticker_leave(&w->rt->ticker);
+        rl_ticker_leave(&w->rt->ticker);
+    }
     run->result.cpu_ns += rl_clock_thread_cpu_ns() - cpu;
     check_limits(run, rl_clock_ns());
     if (step == RL_STEP_OVER || run->ended)

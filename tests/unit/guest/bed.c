@@ -35,18 +35,24 @@ static void put_traps(void)
         assert_int_equal(sigaction(trap_signals[i], &trap_actions[i], NULL), 0);
 }
 
+rl_runtime *bed_open_with(const rl_runtime_opts *o)
+{
+    rl_runtime *rt;
+    realm_error err;
+
+    must(rl_runtime_new(&rt, o, &err), &err);
+    keep_traps();
+    return rt;
+}
+
 rl_runtime *bed_open(const char *compiled_dir, uint32_t n_workers)
 {
     rl_runtime_opts o = { .compiled_dir = compiled_dir,
                           .n_workers = n_workers,
                           .max_guests = 256,
                           .max_memory = (size_t)16 << 20 };
-    rl_runtime *rt;
-    realm_error err;
 
-    must(rl_runtime_new(&rt, &o, &err), &err);
-    keep_traps();
-    return rt;
+    return bed_open_with(&o);
 }
 
 realm_status bed_try(rl_program **out, rl_runtime *rt, const char *wat, realm_error *err)

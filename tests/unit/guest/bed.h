@@ -15,6 +15,7 @@ typedef struct bed_out {
 
 /* Memory of runs: up to 16 MiB; 256 live guests; no models. */
 rl_runtime *bed_open(const char *compiled_dir, uint32_t n_workers);
+rl_runtime *bed_open_with(const rl_runtime_opts *o);
 
 /* Loads a module given as text. */
 realm_status bed_try(rl_program **out, rl_runtime *rt, const char *wat, realm_error *err);
