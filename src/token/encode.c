@@ -72,6 +72,9 @@ static realm_status encode_plain(rl_encoder *e, const char *text, size_t n, bool
 
 realm_status rl_encoder_run(rl_encoder *e, const char *text, size_t n, uint32_t flags)
 {
+    rl_special_scope scope = { .parse = flags & RL_ENCODE_PARSE_SPECIAL,
+                               .marks = e->marks,
+                               .n_marks = e->n_marks };
     const rl_vocab *v = e->v;
     bool after_special = true; /* so is the beginning of the text */
     size_t at = 0;
@@ -85,8 +88,7 @@ realm_status rl_encoder_run(rl_encoder *e, const char *text, size_t n, uint32_t 
         e->memo = rl_alloc_array(RL_MEMO_SLOTS, sizeof *e->memo); /* works without, too */
     if ((flags & RL_ENCODE_ADD_SPECIAL) && v->info.add_bos)
         rl_ids_add(&e->ids, v->info.bos);
-    while (st == REALM_OK &&
-           rl_special_find(&v->special, text, n, at, flags & RL_ENCODE_PARSE_SPECIAL, &hit)) {
+    while (st == REALM_OK && rl_special_find(&v->special, text, n, at, &scope, &hit)) {
         st = encode_plain(e, text + at, hit.begin - at, after_special);
         rl_ids_add(&e->ids, hit.id);
         at = hit.end;
@@ -99,10 +101,9 @@ realm_status rl_encoder_run(rl_encoder *e, const char *text, size_t n, uint32_t 
     return st == REALM_OK && e->ids.failed ? REALM_ENOMEM : st;
 }
 
-realm_status rl_encode(const rl_vocab *v, const char *text, size_t n, uint32_t flags,
-                       uint32_t **ids, size_t *n_ids, realm_error *err)
+realm_status rl_encoder_take(rl_encoder *e, const char *text, size_t n, uint32_t flags,
+                             uint32_t **ids, size_t *n_ids, realm_error *err)
 {
-    rl_encoder e = { .v = v };
     realm_status st;
 
     *ids = NULL;
@@ -110,16 +111,24 @@ realm_status rl_encode(const rl_vocab *v, const char *text, size_t n, uint32_t f
     if (n > MAX_TEXT)
         return realm_fail(err, REALM_ETOOBIG, "a text of %zu bytes to encode, the limit is %zu", n,
                           MAX_TEXT);
-    st = rl_encoder_run(&e, text, n, flags);
-    if (st == REALM_OK && !e.ids.p)
-        e.ids.p = rl_alloc(sizeof *e.ids.p); /* no ids: still a pointer to free */
-    if (st == REALM_OK && e.ids.p) {
-        *ids = e.ids.p; /* ownership moves to the caller */
-        *n_ids = e.ids.n;
-        e.ids.p = NULL;
+    st = rl_encoder_run(e, text, n, flags);
+    if (st == REALM_OK && !e->ids.p)
+        e->ids.p = rl_alloc(sizeof *e->ids.p); /* no ids: still a pointer to free */
+    if (st == REALM_OK && e->ids.p) {
+        *ids = e->ids.p; /* ownership moves to the caller */
+        *n_ids = e->ids.n;
+        e->ids.p = NULL;
     } else {
         st = realm_fail(err, REALM_ENOMEM, "no memory to encode a text of %zu bytes", n);
     }
-    rl_encoder_deinit(&e);
+    rl_encoder_deinit(e);
     return st;
+}
+
+realm_status rl_encode(const rl_vocab *v, const char *text, size_t n, uint32_t flags,
+                       uint32_t **ids, size_t *n_ids, realm_error *err)
+{
+    rl_encoder e = { .v = v };
+
+    return rl_encoder_take(&e, text, n, flags, ids, n_ids, err);
 }

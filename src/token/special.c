@@ -49,8 +49,9 @@ void rl_special_add(rl_special *s, rl_text text, uint32_t id, bool always)
     s->may_begin[(uint8_t)text.p[0]] |= always ? 3 : 2;
 }
 
-/* The longest special text that begins at text[at]. */
-static bool match_at(const rl_special *s, const char *text, size_t n, size_t at, bool parse,
+/* The longest special text that begins at text[at]; control tokens only if they end by parse_end.
+ */
+static bool match_at(const rl_special *s, const char *text, size_t n, size_t at, size_t parse_end,
                      rl_special_hit *hit)
 {
     uint64_t node = 0;
@@ -62,7 +63,7 @@ static bool match_at(const rl_special *s, const char *text, size_t n, size_t at,
         node = rl_map_find(&s->edges, node << 8 | (uint8_t)text[i]);
         if (node == RL_MAP_NONE)
             break;
-        id = parse ? s->nodes[node].parsed : s->nodes[node].always;
+        id = i < parse_end ? s->nodes[node].parsed : s->nodes[node].always;
         if (id != RL_NO_TOKEN) {
             *hit = (rl_special_hit){ .begin = at, .end = i + 1, .id = id };
             found = true;
@@ -71,14 +72,45 @@ static bool match_at(const rl_special *s, const char *text, size_t n, size_t at,
     return found;
 }
 
-bool rl_special_find(const rl_special *s, const char *text, size_t n, size_t from, bool parse,
-                     rl_special_hit *hit)
+/* The end of the stretch from `at` on in which control tokens count. */
+static size_t parse_end(rl_special_scope *scope, size_t n, size_t at)
 {
-    uint8_t want = parse ? 2 : 1;
+    if (!scope->parse)
+        return at;
+    while (scope->next < scope->n_marks && scope->marks[scope->next] < at)
+        scope->next++;
+    return scope->next < scope->n_marks ? scope->marks[scope->next] : n;
+}
+
+bool rl_special_find(const rl_special *s, const char *text, size_t n, size_t from,
+                     rl_special_scope *scope, rl_special_hit *hit)
+{
+    uint8_t want = scope->parse ? 2 : 1;
 
     for (size_t at = from; at < n; at++) {
-        if ((s->may_begin[(uint8_t)text[at]] & want) && match_at(s, text, n, at, parse, hit))
+        if ((s->may_begin[(uint8_t)text[at]] & want) &&
+            match_at(s, text, n, at, parse_end(scope, n, at), hit))
             return true;
     }
     return false;
+}
+
+size_t rl_special_reach(const rl_special *s, const char *text, size_t n, size_t at)
+{
+    uint64_t node = 0;
+    size_t end = at;
+
+    if (!(s->may_begin[(uint8_t)text[at]] & 2))
+        return at;
+    for (size_t i = at; i < n; i++) {
+        const rl_special_node *found;
+
+        node = rl_map_find(&s->edges, node << 8 | (uint8_t)text[i]);
+        if (node == RL_MAP_NONE)
+            return end;
+        found = &s->nodes[node];
+        if (found->parsed != RL_NO_TOKEN && found->parsed != found->always)
+            end = i + 1;
+    }
+    return n; /* what follows this text might finish one */
 }

@@ -30,6 +30,14 @@ typedef struct rl_special_hit {
     uint32_t id;
 } rl_special_hit;
 
+/* Where in a text control tokens count. Zero: nowhere. */
+typedef struct rl_special_scope {
+    bool parse;            /* they count, but for texts that a mark lies in */
+    const uint32_t *marks; /* borrowed; [n_marks] ascending byte positions */
+    size_t n_marks;
+    size_t next; /* the searches' own: marks before it are passed */
+} rl_special_scope;
+
 /* Room for texts of together n_bytes. -> OK | ENOMEM */
 realm_status rl_special_init(rl_special *s, size_t n_bytes) REALM_MUST_USE;
 void rl_special_deinit(rl_special *s);
@@ -37,8 +45,13 @@ void rl_special_deinit(rl_special *s);
 /* Adds a text of 1..RL_SPECIAL_MAX bytes; of equal texts the first one stays. */
 void rl_special_add(rl_special *s, rl_text text, uint32_t id, bool always);
 
-/* Searches text[from..n). -> false when there is none; else *hit. `parse`: control tokens too. */
-bool rl_special_find(const rl_special *s, const char *text, size_t n, size_t from, bool parse,
-                     rl_special_hit *hit);
+/* Searches text[from..n); `from` never goes back in one scope.
+ * -> false when there is none; else *hit. */
+bool rl_special_find(const rl_special *s, const char *text, size_t n, size_t from,
+                     rl_special_scope *scope, rl_special_hit *hit);
+
+/* How far the bytes from text[at] on are, or at the text's end begin, a control token's text.
+ * -> `at` when they are none, else the end of the longest. */
+size_t rl_special_reach(const rl_special *s, const char *text, size_t n, size_t at);
 
 #endif

@@ -165,11 +165,11 @@ static realm_status read_model(rl_vocab *v, const rl_gguf *g, realm_error *err)
     return REALM_OK;
 }
 
-/* True for tokens that text becomes only when special tokens are parsed. */
-static bool is_parsed(const rl_vocab *v, uint32_t i)
+/* Known names are ASCII without spaces: their texts and their bytes are the same. */
+bool rl_vocab_is_parsed(const rl_vocab *v, uint32_t id)
 {
-    return v->kind[i] == RL_TOKEN_CONTROL || v->kind[i] == RL_TOKEN_UNKNOWN ||
-           rl_eog_known_name(v->raw[i]);
+    return v->kind[id] == RL_TOKEN_CONTROL || v->kind[id] == RL_TOKEN_UNKNOWN ||
+           rl_eog_known_name(v->raw ? v->raw[id] : v->bytes[id]);
 }
 
 static realm_status build_special(rl_vocab *v, realm_error *err)
@@ -177,7 +177,7 @@ static realm_status build_special(rl_vocab *v, realm_error *err)
     size_t n_bytes = 0;
 
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
-        if (v->kind[i] != RL_TOKEN_USER && !is_parsed(v, i))
+        if (v->kind[i] != RL_TOKEN_USER && !rl_vocab_is_parsed(v, i))
             continue;
         if (v->raw[i].n > RL_SPECIAL_MAX)
             return realm_fail(err, REALM_EINVAL, "special token %u has %zu bytes, the limit is %u",
@@ -187,8 +187,8 @@ static realm_status build_special(rl_vocab *v, realm_error *err)
     if (rl_special_init(&v->special, n_bytes) != REALM_OK)
         return no_memory(err);
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
-        if (v->raw[i].n && (v->kind[i] == RL_TOKEN_USER || is_parsed(v, i)))
-            rl_special_add(&v->special, v->raw[i], i, !is_parsed(v, i));
+        if (v->raw[i].n && (v->kind[i] == RL_TOKEN_USER || rl_vocab_is_parsed(v, i)))
+            rl_special_add(&v->special, v->raw[i], i, !rl_vocab_is_parsed(v, i));
     }
     return REALM_OK;
 }

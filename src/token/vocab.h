@@ -57,6 +57,8 @@ typedef struct rl_encoder {
     rl_memo *memo; /* owned; [RL_MEMO_SLOTS], NULL for short texts */
     rl_buf text;   /* SPM: the text as pieces spell it */
     rl_ids ids;
+    const uint32_t *marks; /* borrowed; [n_marks] where control tokens do not count */
+    size_t n_marks;
 } rl_encoder;
 
 /* The memo: rl_memo_get appends the ids of a word met before; else *slot is where rl_memo_put may
@@ -76,6 +78,9 @@ realm_status rl_bpe_encode(rl_encoder *e, const char *text, size_t n) REALM_MUST
 /* merges.c: v->merges from the array of "left right" texts. `raw` texts are needed. */
 realm_status rl_merges_open(rl_vocab *v, const rl_gguf_kv *kv, realm_error *err) REALM_MUST_USE;
 
+/* True for tokens that text becomes only when special tokens are parsed. */
+bool rl_vocab_is_parsed(const rl_vocab *v, uint32_t id);
+
 /* Fills *ix with the tokens that `wanted` picks, over texts [n_tokens]. -> OK | ENOMEM */
 realm_status rl_vocab_index(const rl_vocab *v, rl_gguf_index *ix, const rl_text *texts,
                             bool (*wanted)(const rl_vocab *, uint32_t),
@@ -91,6 +96,10 @@ uint32_t rl_bpe_pair(const void *ctx, rl_symbol left, rl_symbol right, const cha
 realm_status rl_encoder_run(rl_encoder *e, const char *text, size_t n,
                             uint32_t flags) REALM_MUST_USE;
 void rl_encoder_deinit(rl_encoder *e);
+
+/* Runs, moves the ids out and deinits: rl_encode with an encoder of the caller's making. */
+realm_status rl_encoder_take(rl_encoder *e, const char *text, size_t n, uint32_t flags,
+                             uint32_t **ids, size_t *n_ids, realm_error *err) REALM_MUST_USE;
 
 /* eog.c: v->eog. `raw` texts are needed. */
 realm_status rl_eog_open(rl_vocab *v, const rl_gguf *g, realm_error *err) REALM_MUST_USE;
