@@ -112,6 +112,7 @@ static uint8_t *fill_blocks(attn_job *j, size_t slab)
 
 static void attn_run(const attn_line *l, uint32_t dim)
 {
+    static const char *const names[RL_KV_TYPES] = { "f16", "bf16", "f32" };
     size_t slab = rl_kv_slab_bytes(l->type, dim), row = (size_t)l->group * dim;
     uint32_t n_blocks = (l->keys + RL_KV_BLOCK - 1) / RL_KV_BLOCK;
     float *q = floats(l->tokens * row), *out = floats(l->tokens * row);
@@ -137,8 +138,8 @@ static void attn_run(const attn_line *l, uint32_t dim)
     for (uint32_t t = 0; t < l->tokens; t++)
         pairs += (double)l->group * (l->keys - l->tokens + t + 1);
     printf("%-12s %-4s dim %3u group %u tokens %3u keys %4u %9.1f us %6.1f GFLOP/s %5.1f GB/s\n",
-           l->what, l->type == RL_KV_BF16 ? "bf16" : "f32", dim, l->group, l->tokens, l->keys,
-           ns * 1e-3, pairs * 4 * dim / ns, (double)(2 * slab * n_blocks) / ns);
+           l->what, names[l->type], dim, l->group, l->tokens, l->keys, ns * 1e-3,
+           pairs * 4 * dim / ns, (double)(2 * slab * n_blocks) / ns);
     rl_pages_unmap(memory, 2 * slab * j.caches * n_blocks);
     rl_free(j.blocks);
     rl_free(q);
@@ -199,12 +200,20 @@ static void run_rope_norm(void *arg)
     kn->rope(j->a, VEC_N / 128, 128, 128, j->b, j->b + 64, RL_ROPE_NORM);
 }
 
-static void run_kv_put(void *arg)
+static void put_block(const vec_job *j, rl_kv_type type)
 {
-    vec_job *j = arg;
-
     for (uint32_t slot = 0; slot < RL_KV_BLOCK; slot++)
-        kn->kv_put(RL_KV_BF16, 256, j->a + slot * 256, j->b, j->y, j->y + 4096, slot);
+        kn->kv_put(type, 256, j->a + slot * 256, j->b, j->y, j->y + 4096, slot);
+}
+
+static void run_put_f16(void *arg)
+{
+    put_block(arg, RL_KV_F16);
+}
+
+static void run_put_bf16(void *arg)
+{
+    put_block(arg, RL_KV_BF16);
 }
 
 static void run_argmax(void *arg)
@@ -228,7 +237,8 @@ static void vec_lines(void)
         { "add", run_add, VEC_N },
         { "rope neox", run_rope, VEC_N },
         { "rope norm", run_rope_norm, VEC_N },
-        { "kv_put 32 x 256", run_kv_put, 32 * 512 },
+        { "kv_put f16 32x256", run_put_f16, 32 * 512 },
+        { "kv_put bf16 32x256", run_put_bf16, 32 * 512 },
         { "argmax", run_argmax, VOCAB },
     };
     vec_job j = { floats(VOCAB), floats(VEC_N), floats(4 * VEC_N) };
@@ -237,7 +247,7 @@ static void vec_lines(void)
         double ns = best_of(lines[i].call, &j);
 
         fill(j.a, VOCAB); /* rope turns a for ever */
-        printf("%-16s n %6u  %8.2f us  %6.2f ns per 16\n", lines[i].name, lines[i].n, ns * 1e-3,
+        printf("%-18s n %6u  %8.2f us  %6.2f ns per 16\n", lines[i].name, lines[i].n, ns * 1e-3,
                ns * 16 / lines[i].n);
     }
     rl_free(j.a);
@@ -249,15 +259,25 @@ int main(void)
 {
     static const uint32_t dims[] = { 64, 128, 256 };
     static const attn_line lines[] = {
+        { "decode", 4, 1, 1024, RL_KV_F16, 1 },
         { "decode", 4, 1, 1024, RL_KV_BF16, 1 },
+        { "decode", 4, 1, 8192, RL_KV_F16, 1 },
         { "decode", 4, 1, 8192, RL_KV_BF16, 1 },
+        { "decode", 7, 1, 8192, RL_KV_F16, 1 },
         { "decode", 7, 1, 8192, RL_KV_BF16, 1 },
+        { "decode", 1, 1, 8192, RL_KV_F16, 1 },
         { "decode", 1, 1, 8192, RL_KV_BF16, 1 },
+        { "decode cold", 1, 1, 1024, RL_KV_F16, 257 },
         { "decode cold", 1, 1, 1024, RL_KV_BF16, 257 },
+        { "decode cold", 4, 1, 1024, RL_KV_F16, 257 },
         { "decode cold", 4, 1, 1024, RL_KV_BF16, 257 },
+        { "decode cold", 7, 1, 1024, RL_KV_F16, 257 },
         { "decode cold", 7, 1, 1024, RL_KV_BF16, 257 },
+        { "decode cold", 4, 1, 8192, RL_KV_F16, 33 },
         { "decode cold", 4, 1, 8192, RL_KV_BF16, 33 },
+        { "prefill", 4, 512, 512, RL_KV_F16, 1 },
         { "prefill", 4, 512, 512, RL_KV_BF16, 1 },
+        { "prefill", 7, 512, 4096, RL_KV_F16, 1 },
         { "prefill", 7, 512, 4096, RL_KV_BF16, 1 },
         { "prefill", 4, 512, 512, RL_KV_F32, 1 },
     };

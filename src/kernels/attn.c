@@ -6,7 +6,7 @@
 
 size_t rl_kv_slab_bytes(rl_kv_type type, uint32_t head_dim)
 {
-    return (size_t)RL_KV_BLOCK * head_dim * (type == RL_KV_BF16 ? 2u : 4u);
+    return (size_t)RL_KV_BLOCK * head_dim * (type == RL_KV_F32 ? 4u : 2u);
 }
 
 /* Four vectors of state, then q, p and o of a tile: independent of how many rows a call has. */

@@ -95,11 +95,19 @@ static inline uint32_t rl_weight_panels(uint32_t n)
 #define RL_KV_BLOCK   32u  /* tokens of a KV block */
 #define RL_KV_SEGMENT 256u /* keys of an attention segment */
 
-typedef enum rl_kv_type { RL_KV_BF16 = 0, RL_KV_F32 = 1, RL_KV_TYPES = 2 } rl_kv_type;
+/* f16 is the default: its 11 bits of mantissa keep what bf16's 8 lose (docs/adr/0008). */
+typedef enum rl_kv_type {
+    RL_KV_F16 = 0,
+    RL_KV_BF16 = 1,
+    RL_KV_F32 = 2,
+    RL_KV_TYPES = 3
+} rl_kv_type;
 
 /* Bytes of the K slab, and of the V slab, of one block for one layer and one KV head.
- * K is stored by pairs of dimensions [head_dim / 2][32 tokens][2], so that a vector holds one pair
- * of 16 keys; V by pairs of tokens [16][head_dim][2]. */
+ *   f16:       K [head_dim][32 tokens], V [32 tokens][head_dim]: a load that widens takes one
+ *              dimension of 16 keys, or 16 dimensions of one token.
+ *   bf16, f32: K by pairs of dimensions [head_dim / 2][32 tokens][2], so that a vector holds one
+ *              pair of 16 keys; V by pairs of tokens [16][head_dim][2]. */
 size_t rl_kv_slab_bytes(rl_kv_type type, uint32_t head_dim);
 
 /* One sequence, one KV head and its group of query heads, n_tokens consecutive query tokens.
@@ -174,7 +182,9 @@ struct rl_kernels {
     void (*rope)(float *x, uint32_t n_heads, uint32_t head_dim, uint32_t n_rot, const float *cos,
                  const float *sin, rl_rope_kind kind);
 
-    /* Writes one token's k and v [head_dim] into slot (0..31) of the slabs, rounding to the type. */
+    /* Writes one token's k and v [head_dim] into slot (0..31) of the slabs, rounded to the type,
+     * nearest even. f16 saturates: what is beyond +-65504, infinity too, becomes +-65504; NaN stays
+     * NaN. No byte of another slot is written: other threads may be writing those. */
     void (*kv_put)(rl_kv_type type, uint32_t head_dim, const float *k, const float *v, void *k_slab,
                    void *v_slab, uint32_t slot);
 

@@ -152,11 +152,11 @@ static void one_case(rl_kv_type type, uint32_t dim, uint32_t group, uint32_t pos
 static void random_cases_agree(void **state)
 {
     (void)state;
-    for (int i = 0; i < 400; i++) {
-        uint32_t tokens = i % 3 ? 1 + random_below(&rng, 9) : 1;
+    for (int i = 0; i < 600; i++) {
+        uint32_t tokens = i % 4 ? 1 + random_below(&rng, 9) : 1;
         uint32_t pos = i % 2 ? PICK(edges) : random_below(&rng, 1100);
 
-        one_case(i % 4 ? RL_KV_BF16 : RL_KV_F32, PICK(dims), PICK(groups), pos, tokens,
+        one_case((rl_kv_type)(i % RL_KV_TYPES), PICK(dims), PICK(groups), pos, tokens,
                  PICK(windows), 1.0f);
     }
 }
@@ -165,8 +165,10 @@ static void every_position_agrees(void **state)
 {
     (void)state;
     for (uint32_t pos = 0; pos <= 1100; pos += pos < 70 ? 1 : 37)
-        for (uint32_t tokens = 1; tokens <= 8; tokens += 7)
+        for (uint32_t tokens = 1; tokens <= 8; tokens += 7) {
+            one_case(RL_KV_F16, 32, 3, pos, tokens, pos % 3 ? 0 : 40, 1.0f);
             one_case(RL_KV_BF16, 32, 3, pos, tokens, pos % 3 ? 0 : 40, 1.0f);
+        }
 }
 
 static void every_tile_size_agrees(void **state)
@@ -179,26 +181,37 @@ static void every_tile_size_agrees(void **state)
         }
 }
 
-/* Products that underflow leave zeros whose sign would show which hidden keys were added. */
+/* Products that underflow leave zeros whose sign would show which hidden keys were added. In f16
+ * these are its subnormals and zeros of both signs. */
 static void tiny_values_agree(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 40; i++)
+    for (uint32_t i = 0; i < 40; i++) {
         one_case(RL_KV_F32, 64, 1 + i % 5, PICK(edges), 1 + i % 7, PICK(windows), 0x1p-147f);
+        one_case(RL_KV_F16, 64, 1 + i % 5, PICK(edges), 1 + i % 7, PICK(windows), 0x1p-24f);
+        one_case(RL_KV_F16, 64, 1 + i % 5, PICK(edges), 1 + i % 7, PICK(windows), 0x1p-20f);
+    }
 }
 
-static void chunks_change_nothing(void **state)
+/* Values beyond f16's range are kept as its largest: attention stays finite and agrees. */
+static void huge_values_agree(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 20; i++)
+        one_case(RL_KV_F16, 64, 1 + i % 5, PICK(edges), 1 + i % 7, PICK(windows), 0x1p17f);
+}
+
+static void chunks_change_nothing_in(rl_kv_type type)
 {
     enum { TOKENS = 150, GROUP = 5, DIM = 64 };
     static const uint32_t chunk[] = { 1, 7, 64, TOKENS };
     static const uint32_t window[] = { 0, 100 };
 
-    (void)state;
     for (uint32_t w = 0; w < 2; w++) {
         cache c;
         rl_attn whole;
 
-        cache_init(&c, RL_KV_BF16, DIM, 0, 200 + TOKENS, 1.0f);
+        cache_init(&c, type, DIM, 0, 200 + TOKENS, 1.0f);
         random_fill(&rng, q_data, TOKENS * (GROUP * DIM + 3), 3.0f);
         whole = attn_on(&c, GROUP, TOKENS, window[w], q_data, want);
         clean(want, TOKENS * whole.out_stride);
@@ -220,15 +233,21 @@ static void chunks_change_nothing(void **state)
     }
 }
 
+static void chunks_change_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t type = 0; type < RL_KV_TYPES; type++)
+        chunks_change_nothing_in((rl_kv_type)type);
+}
+
 /* A row whose query is broken answers NaN; the rows beside it do not notice. */
-static void a_broken_row_stays_alone(void **state)
+static void a_broken_row_stays_alone_in(rl_kv_type type)
 {
     enum { GROUP = 7, DIM = 96 };
     cache c;
     rl_attn a;
 
-    (void)state;
-    cache_init(&c, RL_KV_BF16, DIM, 0, 600, 1.0f);
+    cache_init(&c, type, DIM, 0, 600, 1.0f);
     random_fill(&rng, q_data, 2 * (GROUP * DIM + 3), 3.0f);
     a = attn_on(&c, GROUP, 2, 0, q_data, want);
     attend(ref, &a);
@@ -239,6 +258,31 @@ static void a_broken_row_stays_alone(void **state)
     assert_true(same_floats(got + 5 * DIM, want + 5 * DIM, 2 * DIM));
     assert_true(isnan(got[4 * DIM]) && isnan(got[5 * DIM - 1]));
     cache_deinit(&c);
+}
+
+static void a_broken_row_stays_alone(void **state)
+{
+    (void)state;
+    for (uint32_t type = 0; type < RL_KV_TYPES; type++)
+        a_broken_row_stays_alone_in((rl_kv_type)type);
+}
+
+/* What the cache holds of k and v, read by the layouts that kernels.h promises. */
+static void read_back(cache *c)
+{
+    for (uint32_t i = 0; i < c->n_keys * c->head_dim; i++) {
+        uint32_t key = i / c->head_dim, d = i % c->head_dim, slot = key % RL_KV_BLOCK;
+        const uint8_t *b = block_of(c, key / RL_KV_BLOCK);
+        const uint16_t *k = (const void *)(b + K_OFFSET), *v = (const void *)(b + c->v_offset);
+
+        if (c->type == RL_KV_F16) {
+            c->k[i] = rl_f16_to_f32(k[d * RL_KV_BLOCK + slot]);
+            c->v[i] = rl_f16_to_f32(v[slot * c->head_dim + d]);
+        } else if (c->type == RL_KV_BF16) {
+            c->k[i] = rl_bf16_to_f32(k[(d / 2 * RL_KV_BLOCK + slot) * 2 + d % 2]);
+            c->v[i] = rl_bf16_to_f32(v[(slot / 2 * c->head_dim + d) * 2 + slot % 2]);
+        }
+    }
 }
 
 /* softmax(scale q k) v in double, from what the cache rounded. */
@@ -278,21 +322,10 @@ static void attention_is_right(void **state)
         cache c;
         rl_attn a;
 
-        cache_init(&c, i % 2 ? RL_KV_BF16 : RL_KV_F32, 128, 0, 30 + i * 90, 1.0f);
-        for (uint32_t k = 0; c.type == RL_KV_BF16 && k < c.n_keys * c.head_dim; k++) {
-            uint8_t *b = block_of(&c, k / c.head_dim / RL_KV_BLOCK);
-            uint32_t slot = k / c.head_dim % RL_KV_BLOCK, d = k % c.head_dim;
-            uint32_t kw = ((uint16_t *)(b + K_OFFSET))[(d / 2 * RL_KV_BLOCK + slot) * 2 + d % 2];
-            uint32_t vw =
-                ((uint16_t *)(b + c.v_offset))[(slot / 2 * c.head_dim + d) * 2 + slot % 2];
-
-            kw <<= 16;
-            vw <<= 16;
-            memcpy(c.k + k, &kw, 4);
-            memcpy(c.v + k, &vw, 4);
-        }
+        cache_init(&c, (rl_kv_type)(i % RL_KV_TYPES), 128, 0, 30 + i * 90, 1.0f);
+        read_back(&c);
         random_fill(&rng, q_data, tokens * (group * 128 + 3), 1.0f);
-        a = attn_on(&c, group, tokens, i % 3 ? 0 : 290, q_data, got);
+        a = attn_on(&c, group, tokens, i % 4 ? 0 : 290, q_data, got);
         attend(kn, &a);
         for (uint32_t t = 0; t < tokens; t++)
             for (uint32_t h = 0; h < group; h++) {
@@ -309,9 +342,11 @@ static void attention_is_right(void **state)
 
 static void kv_put_agrees(void **state)
 {
-    static const float special[] = { 0.0f,        -0.0f,       INFINITY,  -INFINITY,
-                                     1.00390625f, 1.01171875f, 0x1p-149f, 0x1.fffffep127f,
-                                     -0x1p-133f,  NAN };
+    static const float special[] = {
+        0.0f,        -0.0f,          INFINITY,   -INFINITY, 1.00390625f,    1.01171875f, 0x1p-149f,
+        -0x1p-133f,  0x1.fffffep127, -0x1p16f,   65504.0f,  65519.996f,     65520.0f,    -65520.0f,
+        1.00048828f, 0x1p-14f,       0x1.8p-24f, 0x1p-25f,  0x1.00002p-25f, NAN,         -NAN
+    };
     static uint8_t a[4][32 * 256 * 4 + 64];
     float k[MAX_DIM + 1], v[MAX_DIM + 1];
 
@@ -354,12 +389,34 @@ static void kv_put_rounds_to_even(void **state)
     }
 }
 
+/* f16: nearest even, subnormals kept, what is too large becomes the largest, NaN stays NaN. */
+static void kv_put_saturates(void **state)
+{
+    static const float x[16] = { 1.0f,      1.00048828125f, 1.00146484375f, -65504.0f,  65519.0f,
+                                 -65520.0f, 1e30f,          -1e30f,         INFINITY,   -INFINITY,
+                                 NAN,       0x1p-24f,       0x1p-25f,       0x1.8p-24f, -0x1p-30f,
+                                 0.1f };
+    static const uint16_t y[16] = {
+        0x3c00, 0x3c00, 0x3c02, 0xfbff, 0x7bff, 0xfbff, 0x7bff, 0xfbff,
+        0x7bff, 0xfbff, 0x7e00, 0x0001, 0x0000, 0x0002, 0x8000, 0x2e66
+    };
+    uint16_t ks[16 * 32], vs[16 * 32];
+
+    (void)state;
+    kn->kv_put(RL_KV_F16, 16, x, x, ks, vs, 5);
+    for (uint32_t d = 0; d < 16; d++) {
+        assert_int_equal(ks[d * 32 + 5], y[d]);
+        assert_int_equal(vs[5 * 16 + d], y[d]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kv_put_agrees),          cmocka_unit_test(kv_put_rounds_to_even),
         cmocka_unit_test(random_cases_agree),     cmocka_unit_test(every_position_agrees),
         cmocka_unit_test(every_tile_size_agrees), cmocka_unit_test(tiny_values_agree),
+        cmocka_unit_test(kv_put_saturates),       cmocka_unit_test(huge_values_agree),
         cmocka_unit_test(chunks_change_nothing),  cmocka_unit_test(a_broken_row_stays_alone),
         cmocka_unit_test(attention_is_right),
     };

@@ -2,54 +2,56 @@
 #include "kernels/attn.h"
 #include "kernels/ref/exp.h"
 
+#define F16_MAX 65504.0f
+
 /* Where dimension d of token `slot` is, in elements. */
-static size_t k_index(uint32_t slot, uint32_t d)
+static size_t k_index(rl_kv_type type, uint32_t slot, uint32_t d)
 {
+    if (type == RL_KV_F16)
+        return (size_t)d * RL_KV_BLOCK + slot;
     return ((size_t)(d / 2) * RL_KV_BLOCK + slot) * 2 + d % 2;
 }
 
-static size_t v_index(uint32_t slot, uint32_t d, uint32_t head_dim)
+static size_t v_index(rl_kv_type type, uint32_t slot, uint32_t d, uint32_t head_dim)
 {
+    if (type == RL_KV_F16)
+        return (size_t)slot * head_dim + d;
     return ((size_t)(slot / 2) * head_dim + d) * 2 + slot % 2;
 }
 
-/* bf16 rounds to nearest even; a NaN stays one. */
-static uint16_t bf16_of(float x)
+/* A NaN passes both comparisons unchanged. */
+static uint16_t f16_saturated(float x)
 {
-    uint32_t u;
-
-    memcpy(&u, &x, sizeof u);
-    if ((u & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(u >> 16 | 0x40u);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+    x = x > F16_MAX ? F16_MAX : x;
+    x = x < -F16_MAX ? -F16_MAX : x;
+    return rl_f32_to_f16(x);
 }
 
 static void put(rl_kv_type type, void *slab, size_t at, float x)
 {
-    if (type == RL_KV_BF16)
-        ((uint16_t *)slab)[at] = bf16_of(x);
+    if (type == RL_KV_F16)
+        ((uint16_t *)slab)[at] = f16_saturated(x);
+    else if (type == RL_KV_BF16)
+        ((uint16_t *)slab)[at] = rl_f32_to_bf16(x);
     else
         ((float *)slab)[at] = x;
 }
 
 static float get(rl_kv_type type, const void *slab, size_t at)
 {
-    uint32_t u;
-    float x;
-
-    if (type != RL_KV_BF16)
-        return ((const float *)slab)[at];
-    u = (uint32_t)((const uint16_t *)slab)[at] << 16;
-    memcpy(&x, &u, sizeof x);
-    return x;
+    if (type == RL_KV_F16)
+        return rl_f16_to_f32(((const uint16_t *)slab)[at]);
+    if (type == RL_KV_BF16)
+        return rl_bf16_to_f32(((const uint16_t *)slab)[at]);
+    return ((const float *)slab)[at];
 }
 
 void rl_kernels_kv_put_ref(rl_kv_type type, uint32_t head_dim, const float *k, const float *v,
                            void *k_slab, void *v_slab, uint32_t slot)
 {
     for (uint32_t d = 0; d < head_dim; d++) {
-        put(type, k_slab, k_index(slot, d), k[d]);
-        put(type, v_slab, v_index(slot, d, head_dim), v[d]);
+        put(type, k_slab, k_index(type, slot, d), k[d]);
+        put(type, v_slab, v_index(type, slot, d, head_dim), v[d]);
     }
 }
 
@@ -59,7 +61,7 @@ static float score(const rl_attn *a, const float *q, uint32_t key)
     float sum = 0;
 
     for (uint32_t d = 0; d < a->head_dim; d++)
-        sum = fmaf(q[d], get(a->type, slab, k_index(key % RL_KV_BLOCK, d)), sum);
+        sum = fmaf(q[d], get(a->type, slab, k_index(a->type, key % RL_KV_BLOCK, d)), sum);
     return sum * a->scale;
 }
 
@@ -83,7 +85,8 @@ static void attend_segment(const rl_attn *a, const float *q, uint32_t begin, uin
 
         lane[j % 16] += p;
         for (uint32_t d = 0; d < a->head_dim; d++)
-            o[d] = fmaf(p, get(a->type, slab, v_index(j % RL_KV_BLOCK, d, a->head_dim)), o[d]);
+            o[d] = fmaf(p, get(a->type, slab, v_index(a->type, j % RL_KV_BLOCK, d, a->head_dim)),
+                        o[d]);
     }
     for (uint32_t half = 8; half; half /= 2)
         for (uint32_t i = 0; i < half; i++)

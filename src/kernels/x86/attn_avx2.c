@@ -11,6 +11,17 @@
 #define INLINE   static inline __attribute__((always_inline))
 #define UNROLL   _Pragma("GCC unroll 6")
 #define ROWS_MAX 6u
+#define F16_MAX  65504.0f
+
+/* 8 floats to f16, nearest even, saturated: minps and maxps answer their second operand when it is
+ * a NaN. */
+static inline __m128i f16_saturated(const float *x)
+{
+    __m256 y = _mm256_min_ps(_mm256_set1_ps(F16_MAX), _mm256_loadu_ps(x));
+
+    y = _mm256_max_ps(_mm256_set1_ps(-F16_MAX), y);
+    return _mm256_cvtps_ph(y, _MM_FROUND_TO_NEAREST_INT);
+}
 
 /* 8 floats to bf16, nearest even, NaN kept, in the low halves of 8 words. */
 static inline __m256i bf16_of(const float *x)
@@ -27,6 +38,21 @@ static inline __m256i bf16_of(const float *x)
 
 /* Other slots of the slabs may be written by other threads at the same time: only this slot's own
  * bytes are stored. */
+static void put_f16(uint32_t head_dim, const float *k, const float *v, uint16_t *ks, uint16_t *vs,
+                    uint32_t slot)
+{
+    ks += slot;
+    vs += (size_t)slot * head_dim;
+    for (uint32_t d = 0; d < head_dim; d += 8) {
+        uint16_t kw[8];
+
+        _mm_storeu_si128((__m128i *)kw, f16_saturated(k + d));
+        _mm_storeu_si128((__m128i *)(vs + d), f16_saturated(v + d));
+        for (uint32_t i = 0; i < 8; i++)
+            ks[(size_t)(d + i) * RL_KV_BLOCK] = kw[i];
+    }
+}
+
 static void put_bf16(uint32_t head_dim, const float *k, const float *v, uint16_t *ks, uint16_t *vs,
                      uint32_t slot)
 {
@@ -61,17 +87,33 @@ static void put_f32(uint32_t head_dim, const float *k, const float *v, float *ks
 void rl_kernels_kv_put_avx2(rl_kv_type type, uint32_t head_dim, const float *k, const float *v,
                             void *k_slab, void *v_slab, uint32_t slot)
 {
-    if (type == RL_KV_BF16)
+    if (type == RL_KV_F16)
+        put_f16(head_dim, k, v, k_slab, v_slab, slot);
+    else if (type == RL_KV_BF16)
         put_bf16(head_dim, k, v, k_slab, v_slab, slot);
     else
         put_f32(head_dim, k, v, k_slab, v_slab, slot);
 }
 
-/* 8 pairs as stored -> the 8 first members. */
+/* A step is what lies side by side: 8 values in f16, 8 pairs of them in the other types. */
+INLINE uint32_t members(rl_kv_type type)
+{
+    return type == RL_KV_F16 ? 1 : 2;
+}
+
+INLINE size_t step_bytes(rl_kv_type type)
+{
+    return type == RL_KV_F16 ? 16 : type == RL_KV_BF16 ? 32 : 64;
+}
+
+/* A step as stored -> its 8 first members. */
 INLINE __m256 load_first(rl_kv_type type, const uint8_t *p)
 {
-    __m256 x = _mm256_loadu_ps((const float *)p), y;
+    __m256 x, y;
 
+    if (type == RL_KV_F16)
+        return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+    x = _mm256_loadu_ps((const float *)p);
     if (type == RL_KV_BF16)
         return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 16));
     y = _mm256_loadu_ps((const float *)p + 8);
@@ -79,7 +121,7 @@ INLINE __m256 load_first(rl_kv_type type, const uint8_t *p)
                              0x88);
 }
 
-/* The 8 second members, masked. */
+/* The 8 second members of pairs, masked. */
 INLINE __m256 load_second(rl_kv_type type, const uint8_t *p, __m256i mask)
 {
     __m256 x = _mm256_loadu_ps((const float *)p), y;
@@ -100,12 +142,6 @@ INLINE __m256 load_second(rl_kv_type type, const uint8_t *p, __m256i mask)
 INLINE __m256i keep_second(rl_kv_type type)
 {
     return _mm256_set1_epi32(type == RL_KV_BF16 ? (int)0xffff0000u : -1);
-}
-
-/* Bytes of 8 pairs. */
-INLINE size_t step_bytes(rl_kv_type type)
-{
-    return type == RL_KV_BF16 ? 32 : 64;
 }
 
 /* Asks for [p, p + bytes): a cold cache takes longer than a hardware prefetcher looks ahead, which
@@ -134,8 +170,8 @@ INLINE void multiply(uint32_t rows, uint32_t cols, const float *f, uint32_t stri
     }
 }
 
-/* The same for both members of 8 cols pairs at p, with the factors f[0] and f[1]. */
-INLINE void multiply_pairs(uint32_t rows, uint32_t cols, rl_kv_type type, const uint8_t *p,
+/* The same for all members of `cols` steps at p, with the factors f[0] and f[1]. */
+INLINE void multiply_steps(uint32_t rows, uint32_t cols, rl_kv_type type, const uint8_t *p,
                            __m256i mask, const float *f, uint32_t stride, __m256 acc[][4])
 {
     __m256 x[4];
@@ -144,6 +180,8 @@ INLINE void multiply_pairs(uint32_t rows, uint32_t cols, rl_kv_type type, const 
     for (uint32_t c = 0; c < cols; c++)
         x[c] = load_first(type, p + c * step_bytes(type));
     multiply(rows, cols, f, stride, x, acc);
+    if (members(type) == 1)
+        return;
     UNROLL
     for (uint32_t c = 0; c < cols; c++)
         x[c] = load_second(type, p + c * step_bytes(type), mask);
@@ -160,7 +198,7 @@ INLINE void clear(uint32_t rows, uint32_t cols, __m256 acc[][4])
     }
 }
 
-/* The scores of `rows` rows with 8 cols keys of one block, from the pair at k; `ahead` is the same
+/* The scores of `rows` rows with 8 cols keys of one block, from the step at k; `ahead` is the same
  * place in the slab to fetch. */
 INLINE void score_keys(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_attn_run *r,
                        const uint8_t *k, const uint8_t *ahead, float *p)
@@ -169,9 +207,9 @@ INLINE void score_keys(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_a
     __m256 acc[ROWS_MAX][4];
 
     clear(rows, cols, acc);
-    for (uint32_t d = 0; d < r->head_dim; d += 2) {
+    for (uint32_t d = 0; d < r->head_dim; d += members(type)) {
         fetch(ahead, cols * step_bytes(type));
-        multiply_pairs(rows, cols, type, k, mask, r->q + d, RL_ATTN_MAX_DIM, acc);
+        multiply_steps(rows, cols, type, k, mask, r->q + d, RL_ATTN_MAX_DIM, acc);
         k += 4 * step_bytes(type);
         ahead += 4 * step_bytes(type);
     }
@@ -272,15 +310,15 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
     __m256 acc[ROWS_MAX][4];
 
     clear(rows, cols, acc);
-    for (uint32_t j = r->lo & ~1u; j < r->hi; j += 2) {
-        size_t off = j % RL_KV_BLOCK / 2 * stride + at;
+    for (uint32_t j = r->lo - r->lo % members(type); j < r->hi; j += members(type)) {
+        size_t off = j % RL_KV_BLOCK / members(type) * stride + at;
         const uint8_t *v = r->v[j / RL_KV_BLOCK] + off;
 
-        /* The pair's second token may not be written yet: its e is 0, its v must become 0. */
+        /* A pair's second token may not be written yet: its e is 0, its v must become 0. */
         if (j + 1 == r->hi)
             mask = _mm256_setzero_si256();
         fetch(r->v_ahead[j / RL_KV_BLOCK] + off, cols * step_bytes(type));
-        multiply_pairs(rows, cols, type, v, mask, r->p + j, RL_KV_SEGMENT, acc);
+        multiply_steps(rows, cols, type, v, mask, r->p + j, RL_KV_SEGMENT, acc);
     }
     merge(rows, cols, r, d, acc);
 }
@@ -313,14 +351,17 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
 #define SCORES_OF(rows, name, type) scores_##name##_##rows,
 #define VALUES_OF(rows, name, type) values_##name##_##rows,
 
+ROWS(TILE, f16, RL_KV_F16)
 ROWS(TILE, bf16, RL_KV_BF16)
 ROWS(TILE, f32, RL_KV_F32)
 
 typedef void (*run_fn)(const rl_attn_run *r);
 
-static const run_fn score_fns[RL_KV_TYPES][ROWS_MAX] = { { ROWS(SCORES_OF, bf16, ) },
+static const run_fn score_fns[RL_KV_TYPES][ROWS_MAX] = { { ROWS(SCORES_OF, f16, ) },
+                                                         { ROWS(SCORES_OF, bf16, ) },
                                                          { ROWS(SCORES_OF, f32, ) } };
-static const run_fn value_fns[RL_KV_TYPES][ROWS_MAX] = { { ROWS(VALUES_OF, bf16, ) },
+static const run_fn value_fns[RL_KV_TYPES][ROWS_MAX] = { { ROWS(VALUES_OF, f16, ) },
+                                                         { ROWS(VALUES_OF, bf16, ) },
                                                          { ROWS(VALUES_OF, f32, ) } };
 
 static void scores_avx2(const rl_attn_run *r)

@@ -9,10 +9,24 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 12")
 
-/* 16 pairs as stored -> the 16 first and the 16 second members. `second` masks the latter. */
-INLINE void load_pairs(rl_kv_type type, const uint8_t *p, __m512i second, __m512 *a, __m512 *b)
+/* A step is what lies side by side: 16 values in f16, 16 pairs of them in the other types. */
+INLINE uint32_t members(rl_kv_type type)
 {
-    if (type == RL_KV_BF16) {
+    return type == RL_KV_F16 ? 1 : 2;
+}
+
+INLINE size_t step_bytes(rl_kv_type type)
+{
+    return type == RL_KV_F16 ? 32 : type == RL_KV_BF16 ? 64 : 128;
+}
+
+/* A step as stored -> its 16 first members and, of pairs, its 16 second ones, masked. */
+INLINE void load_step(rl_kv_type type, const uint8_t *p, __m512i second, __m512 *a, __m512 *b)
+{
+    if (type == RL_KV_F16) {
+        *a = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+        *b = _mm512_setzero_ps();
+    } else if (type == RL_KV_BF16) {
         __m512i x = _mm512_loadu_si512(p);
 
         *a = _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
@@ -31,12 +45,6 @@ INLINE void load_pairs(rl_kv_type type, const uint8_t *p, __m512i second, __m512
 INLINE __m512i keep_second(rl_kv_type type)
 {
     return _mm512_set1_epi32(type == RL_KV_BF16 ? (int)0xffff0000u : -1);
-}
-
-/* Bytes of 16 pairs. */
-INLINE size_t step_bytes(rl_kv_type type)
-{
-    return type == RL_KV_BF16 ? 64 : 128;
 }
 
 /* Asks for [p, p + bytes): a cold cache takes longer than a hardware prefetcher looks ahead, which
@@ -70,16 +78,17 @@ INLINE void score_block(uint32_t rows, rl_kv_type type, const rl_attn_run *r, co
     UNROLL
     for (uint32_t i = 0; i < rows; i++)
         acc[i][0] = acc[i][1] = _mm512_setzero_ps();
-    for (uint32_t d = 0; d < r->head_dim; d += 2) {
+    for (uint32_t d = 0; d < r->head_dim; d += members(type)) {
         __m512 a[2], b[2];
 
-        load_pairs(type, k, second, &a[0], &b[0]);
-        load_pairs(type, k + step_bytes(type), second, &a[1], &b[1]);
+        load_step(type, k, second, &a[0], &b[0]);
+        load_step(type, k + step_bytes(type), second, &a[1], &b[1]);
         fetch(ahead, 2 * step_bytes(type));
         k += 2 * step_bytes(type);
         ahead += 2 * step_bytes(type);
         score_dim(rows, r->q + d, a, acc);
-        score_dim(rows, r->q + d + 1, b, acc);
+        if (members(type) == 2)
+            score_dim(rows, r->q + d + 1, b, acc);
     }
     UNROLL
     for (uint32_t i = 0; i < rows; i++) {
@@ -176,20 +185,21 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
         for (uint32_t c = 0; c < cols; c++)
             acc[i][c] = _mm512_setzero_ps();
     }
-    for (uint32_t j = r->lo & ~1u; j < r->hi; j += 2) {
-        size_t off = j % RL_KV_BLOCK / 2 * stride + at;
+    for (uint32_t j = r->lo - r->lo % members(type); j < r->hi; j += members(type)) {
+        size_t off = j % RL_KV_BLOCK / members(type) * stride + at;
         const uint8_t *v = r->v[j / RL_KV_BLOCK] + off;
         __m512 a[4], b[4];
 
-        /* The pair's second token may not be written yet: its e is 0, its v must become 0. */
+        /* A pair's second token may not be written yet: its e is 0, its v must become 0. */
         if (j + 1 == r->hi)
             second = _mm512_setzero_si512();
         UNROLL
         for (uint32_t c = 0; c < cols; c++)
-            load_pairs(type, v + c * step_bytes(type), second, &a[c], &b[c]);
+            load_step(type, v + c * step_bytes(type), second, &a[c], &b[c]);
         fetch(r->v_ahead[j / RL_KV_BLOCK] + off, cols * step_bytes(type));
         value_key(rows, cols, r->p + j, a, acc);
-        value_key(rows, cols, r->p + j + 1, b, acc);
+        if (members(type) == 2)
+            value_key(rows, cols, r->p + j + 1, b, acc);
     }
     merge(rows, cols, r, d, acc);
 }
@@ -230,14 +240,17 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
 #define SCORES_OF(rows, name, type) scores_##name##_##rows,
 #define VALUES_OF(rows, name, type) values_##name##_##rows,
 
+ROWS(TILE, f16, RL_KV_F16)
 ROWS(TILE, bf16, RL_KV_BF16)
 ROWS(TILE, f32, RL_KV_F32)
 
 typedef void (*run_fn)(const rl_attn_run *r);
 
-static const run_fn score_fns[RL_KV_TYPES][RL_ATTN_ROWS] = { { ROWS(SCORES_OF, bf16, ) },
+static const run_fn score_fns[RL_KV_TYPES][RL_ATTN_ROWS] = { { ROWS(SCORES_OF, f16, ) },
+                                                             { ROWS(SCORES_OF, bf16, ) },
                                                              { ROWS(SCORES_OF, f32, ) } };
-static const run_fn value_fns[RL_KV_TYPES][RL_ATTN_ROWS] = { { ROWS(VALUES_OF, bf16, ) },
+static const run_fn value_fns[RL_KV_TYPES][RL_ATTN_ROWS] = { { ROWS(VALUES_OF, f16, ) },
+                                                             { ROWS(VALUES_OF, bf16, ) },
                                                              { ROWS(VALUES_OF, f32, ) } };
 
 static void scores_avx512(const rl_attn_run *r)
