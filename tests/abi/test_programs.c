@@ -8,7 +8,7 @@
 static house the;
 static const char *program, *model;
 
-static const char capital[] = "The capital of France is";
+static const char counting[] = "1 2 3 4 5 6 7"; /* every model goes on counting */
 static const char question[] =
     "{\"messages\":[{\"role\":\"user\",\"content\":\"What is the capital of France? Answer in one"
     " word.\"}],\"max_tokens\":16,\"temperature\":0}";
@@ -24,22 +24,22 @@ typedef struct example {
 
 static const example examples[] = {
     { "hello", "tiny", "the water", { NULL }, { "" }, NULL },
-    { "hello", NULL, capital, { NULL }, { "" }, NULL },
+    { "hello", NULL, counting, { NULL }, { "" }, NULL },
     { "memory64", "tiny", "the water", { NULL }, { "" }, NULL },
-    { "memory64", NULL, capital, { NULL }, { " Paris" }, NULL },
+    { "memory64", NULL, counting, { NULL }, { " 8 9 10 11" }, NULL },
     { "stream", "tiny", "the \"water\"\n\x01", { NULL }, { "" }, NULL },
-    { "stream", NULL, capital, { NULL }, { "" }, NULL },
+    { "stream", NULL, counting, { NULL }, { "" }, NULL },
     { "layers", "tiny", "the water was", { "24" }, { "" }, NULL },
-    { "layers", NULL, capital, { "8" }, { " Paris" }, NULL },
+    { "layers", NULL, counting, { "12" }, { " 8 9 10 11" }, NULL },
     { "chat", "tiny", question, { NULL }, { "" }, NULL },
     { "chat", "gemma3-270m", question, { NULL }, { NULL }, "template" },
     { "chat", NULL, question, { NULL }, { "Paris" }, NULL },
     { "pipeline", "tiny", "tiny\ntiny\nthe water was", { NULL }, { "tiny:", "\ntiny:" }, NULL },
     { "pipeline",
       NULL,
-      capital,
+      counting,
       { "gemma3-270m", "qwen2.5-coder-0.5b" },
-      { "gemma3-270m:", " Paris", "\nqwen2.5-coder-0.5b:" },
+      { "gemma3-270m: 8 9 10", "\nqwen2.5-coder-0.5b:" },
       NULL },
 };
 
