@@ -39,7 +39,6 @@ void rl_handle_free(rl_handle *row)
     else if (row->kind == RL_HANDLE_STREAM)
         rl_gstream_close(row->stream);
     row->kind = RL_HANDLE_NONE;
-    row->busy = false;
     row->uses++;
 }
 

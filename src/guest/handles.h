@@ -14,7 +14,6 @@ typedef enum rl_handle_kind { RL_HANDLE_NONE, RL_HANDLE_MODEL, RL_HANDLE_STREAM 
 typedef struct rl_handle {
     rl_handle_kind kind;
     uint32_t uses; /* of this row so far */
-    bool busy;     /* a call waits on it */
     union {
         rl_lm *lm;                 /* owned reference */
         struct rl_gstream *stream; /* owned */

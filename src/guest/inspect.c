@@ -111,16 +111,22 @@ realm_status rl_program_inspect(rl_runtime *rt, const void *wasm, size_t n, rl_b
                                 realm_error *err)
 {
     static const char *const kinds[] = { "none", "command", "run", "classic" };
+    wasm_engine_t *engine;
     wasmtime_module_t *m = NULL;
     wasmtime_error_t *e;
     realm_error problem = { 0 };
     rl_shape shape;
     rl_json j = rl_json_on(json);
 
+    (void)rt;
     if (n > RL_MAX_WASM)
         return realm_fail(err, REALM_ETOOBIG, "a program of %zu bytes is over the limit of %zu", n,
                           RL_MAX_WASM);
-    e = wasmtime_module_new(rt->wasm, wasm, n, &m);
+    engine = rl_wasm_engine_new(0, 0, err); /* without the pool, so without its limits */
+    if (!engine)
+        return REALM_ENOMEM;
+    e = wasmtime_module_new(engine, wasm, n, &m);
+    wasm_engine_delete(engine); /* the module holds its own reference */
     if (e)
         return rl_wasm_fail(err, REALM_EINVAL, "this is not a program Realm can run", e);
     if (rl_shape_read(&shape, m, false, &problem) != REALM_OK)

@@ -65,8 +65,20 @@ static bool add(rl_reply *r, rl_reply_kind kind, const void *p, size_t n)
     if (!join)
         r->tail = at;
     set_record_len(r, r->tail, (join ? record_len(r, r->tail) : 0) + (uint32_t)n);
+    r->news = true;
     (void)pthread_cond_broadcast(&r->filled);
     return true;
+}
+
+bool rl_reply_take_news(rl_reply *r)
+{
+    bool news;
+
+    (void)pthread_mutex_lock(&r->lock);
+    news = r->news;
+    r->news = false;
+    (void)pthread_mutex_unlock(&r->lock);
+    return news;
 }
 
 size_t rl_reply_text(rl_reply *r, const void *p, size_t n)
@@ -233,8 +245,6 @@ bool rl_emit_pump(rl_run *run)
         run->emit.at += rl_reply_event(&run->reply, run->emit.p, left) ? left : 0;
     else
         run->emit.at += rl_reply_text(&run->reply, run->emit.p + run->emit.at, left);
-    if (left > 0 && run->notify)
-        run->notify(run->notify_ctx);
     if (run->emit.at < run->emit.n)
         return false;
     rl_emit_drop(run);
@@ -290,7 +300,5 @@ int64_t rl_log_line(rl_call *c, const char *prefix, const void *p, size_t n)
     if (line.len)
         rl_reply_log(&c->run->reply, line.data, line.len);
     rl_buf_deinit(&line);
-    if (c->run->notify)
-        c->run->notify(c->run->notify_ctx);
     return 0;
 }

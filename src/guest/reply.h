@@ -27,6 +27,7 @@ typedef struct rl_reply {
     uint64_t dropped;  /* log lines */
     bool waiting;      /* a writer parked */
     bool closed;       /* nothing will be added */
+    bool news;         /* something was added since rl_reply_take_news */
 } rl_reply;
 
 void rl_reply_init(rl_reply *r);
@@ -39,6 +40,7 @@ size_t rl_reply_text(rl_reply *r, const void *p, size_t n);
 bool rl_reply_event(rl_reply *r, const void *json, size_t n);
 void rl_reply_log(rl_reply *r, const void *p, size_t n);
 void rl_reply_close(rl_reply *r);
+bool rl_reply_take_news(rl_reply *r); /* for the notify of the run: once for many pieces */
 
 /* -> as rl_run_read; *room is set when a parked writer should be woken */
 realm_status rl_reply_read(rl_reply *r, rl_reply_kind *kind, char *out, size_t cap, size_t *n,

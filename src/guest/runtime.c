@@ -111,7 +111,8 @@ wasm_engine_t *rl_wasm_engine_new(uint32_t slots, size_t max_memory, realm_error
     set_features(c);
     wasmtime_config_memory_reservation_set(c, reservation);
     wasmtime_config_memory_guard_size_set(c, (uint64_t)32 << 20);
-    set_pool(c, slots, max_memory);
+    if (slots)
+        set_pool(c, slots, max_memory);
     e = wasm_engine_new_with_config(c);
     if (!e)
         (void)realm_fail(err, REALM_ENOMEM,

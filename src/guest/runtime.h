@@ -56,9 +56,10 @@ void rl_ticker_leave(rl_ticker *t); /* ... and has left it */
 realm_status rl_helpers_start(rl_runtime *rt, realm_error *err) REALM_MUST_USE;
 void rl_helpers_stop(rl_runtime *rt); /* after all ops are gone */
 
-/* The wasmtime engine of a runtime; slots: live instances. *fingerprint names what a compiled
- * module depends on, for the cache. */
+/* A wasmtime engine for that many live instances at once; 0: without a pool, for looking at modules
+ * only. */
 wasm_engine_t *rl_wasm_engine_new(uint32_t slots, size_t max_memory, realm_error *err);
+/* What a compiled module depends on, for the name of its cache entry. */
 #define RL_WASM_CONFIG "wasmtime-48.0.8 epoch cow pool memory64 simd 1"
 
 #endif

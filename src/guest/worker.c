@@ -180,6 +180,8 @@ static void compute(rl_worker *w, rl_run *run)
         rl_run_wake(run);
     else
         set_timer(w, run);
+    if (run->phase != RL_PHASE_OVER && run->notify && rl_reply_take_news(&run->reply))
+        run->notify(run->notify_ctx);
 }
 
 static void look_at(rl_worker *w, rl_run *run)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wasmtime.h>
 
 static rl_runtime *rt;
 
@@ -206,23 +207,38 @@ static void test_cache_folder(void **state)
 
 /* ---- inspect --------------------------------------------------------------------------------- */
 
+static void inspect(const char *wat, rl_buf *json)
+{
+    wasm_byte_vec_t wasm;
+    realm_error err;
+
+    assert_null(wasmtime_wat2wasm(wat, strlen(wat), &wasm));
+    rl_buf_init(json, 65536);
+    assert_int_equal(rl_program_inspect(rt, wasm.data, wasm.size, json, &err), REALM_OK);
+    wasm_byte_vec_delete(&wasm);
+}
+
 static void test_inspect(void **state)
 {
-    static const uint8_t wasm[] = { /* (module (import "a" "b" (func)) (memory (export "m") 2)) */
-                                    0, 'a', 's', 'm', 1, 0, 0,   0, 1,   4, 1, 0x60,
-                                    0, 0,   2,   7,   1, 1, 'a', 1, 'b', 0, 0, 5,
-                                    3, 1,   0,   2,   7, 5, 1,   1, 'm', 2, 0
-    };
     realm_error err;
     rl_buf json;
 
     (void)state;
-    rl_buf_init(&json, 65536);
-    assert_int_equal(rl_program_inspect(rt, wasm, sizeof wasm, &json, &err), REALM_OK);
+    inspect("(module (import \"a\" \"b\" (func)) (memory (export \"m\") 2))", &json);
     assert_non_null(strstr(json.data, "\"known\":false"));
     assert_non_null(strstr(json.data, "\"kind\":\"none\""));
     assert_non_null(strstr(json.data, "\"problem\":\"the program exports no memory"));
     assert_int_not_equal(rl_program_inspect(rt, "x", 1, &json, &err), REALM_OK);
+    rl_buf_deinit(&json);
+    /* a program larger than the runtime allows can still be looked at */
+    inspect("(module (import \"realm\" \"model_open\" (func (param i64 i64) (result i32)))"
+            "(memory (export \"memory\") i64 5000 6000)" RUN ")",
+            &json);
+    assert_non_null(strstr(json.data, "\"kind\":\"run\""));
+    assert_non_null(strstr(json.data, "\"min_pages\":5000,\"max_pages\":6000,\"memory64\":true"));
+    assert_non_null(strstr(json.data, "\"type\":\"(i64, i64) -> i32\",\"capability\":\"infer\","
+                                      "\"known\":true"));
+    assert_non_null(strstr(json.data, "\"capabilities\":[\"infer\"]"));
     rl_buf_deinit(&json);
 }
 
