@@ -33,7 +33,9 @@ typedef struct realm_model realm_model; /* a loaded model; open many at will, we
 typedef struct realm_program realm_program; /* a checked and compiled WebAssembly module */
 typedef struct realm_run realm_run;         /* one run of a program */
 
-typedef enum realm_kv { REALM_KV_BF16 = 0, REALM_KV_F32 = 1 } realm_kv;
+/* f16 keeps values beyond +-65504 as +-65504; bf16 has room for any, but rounds more; f32 takes
+ * twice the memory. */
+typedef enum realm_kv { REALM_KV_F16 = 0, REALM_KV_BF16 = 1, REALM_KV_F32 = 2 } realm_kv;
 
 /* Told now and then how far long work is: `what` is a few words ("packing"), total 0 when unknown.
  * Called on the thread of the call it belongs to. -> true to stop: the call ends ECANCELLED. */
@@ -242,7 +244,10 @@ REALM_API void realm_program_close(realm_program *p); /* its runs may still be g
 typedef struct realm_run_options {
     realm_program *program; /* borrowed */
     const char *model;      /* name, or path of a GGUF file; NULL: none */
-    const void *input;      /* [n_input] what the program reads (stdin, the prompt); copied */
+    /* Or an open model (not a `reference` one), whatever has become of its name and file; borrowed
+     * during the call; `model` is ignored then. */
+    const realm_model *opened;
+    const void *input; /* [n_input] what the program reads (stdin, the prompt); copied */
     size_t n_input;
     const char *const *args; /* [n_args] its argv, the name first; copied */
     uint32_t n_args;

@@ -147,6 +147,9 @@ static bool read_line(rl_editor *e, const char **p, size_t *n)
     int count = 0;
 
     if (e->person) {
+        /* Keys are keys before the prompt invites them: libedit itself only changes the terminal
+         * when it reads the first one. */
+        (void)el_set(e->el, EL_PREP_TERM, 1);
         *p = el_gets(e->el, &count);
         if (!*p || count <= 0) {
             (void)fputs("\n", stderr);

@@ -48,13 +48,15 @@ static void amounts(uint64_t done, uint64_t total, char *out, size_t cap)
 
 static void remaining(uint64_t done, uint64_t total, uint64_t spent_ns, char *out, size_t cap)
 {
-    char t[RL_UNITS_TEXT];
-    double left = done ? (double)spent_ns * ((double)total / (double)done - 1) : 0;
+    double left = done ? (double)spent_ns / 1e9 * ((double)total / (double)done - 1) : 0;
 
     out[0] = 0;
-    if (left > 1e9 && spent_ns > 1000000000u)
-        (void)snprintf(out, cap, "  %s left",
-                       rl_units_show_ns((uint64_t)(left / 1e9) * 1000000000u, t));
+    if (spent_ns < 1000000000u || left < 1)
+        return;
+    if (left < 100)
+        (void)snprintf(out, cap, "  %.0f s left", left);
+    else
+        (void)snprintf(out, cap, "  %.0f min left", left / 60);
 }
 
 static void draw(const char *what, uint64_t done, uint64_t total, uint64_t now)

@@ -1,15 +1,25 @@
 /* Copies the reply of a run to where it belongs, as it comes: text to standard output, events as
- * one JSON line each, log lines to standard error. Ctrl-C cancels the run. */
+ * one JSON line each, log lines to standard error. The host's own event at the end of a generation
+ * is not shown but noted. Ctrl-C cancels the run. */
 #ifndef RL_CLI_REPLY_H
 #define RL_CLI_REPLY_H
 
 #include "base/buf.h"
 #include "realm/realm.h"
 
-enum { RL_REPLY_LOGS = 0, RL_REPLY_QUIET = 1 };
+typedef struct rl_reply {
+    bool no_logs, no_events;
+    rl_buf *keep; /* text is also appended to it; NULL: not */
+    /* Filled: */
+    realm_run_result result;
+    char finish[16]; /* why the last generation ended: "stop", "length"; "" when none did */
+    /* Of its own: */
+    bool mid_line; /* text without a newline at its end stands on the screen */
+    bool failed;   /* standard output is gone */
+} rl_reply;
 
-/* Until the run is over. keep: text is also appended to it; NULL: not. *result is filled. -> 0, or
- * RL_EXIT_FAILED when standard output is gone (the run is cancelled) */
-int rl_reply_copy(realm_run *run, int logs, rl_buf *keep, realm_run_result *result);
+/* Until the run is over. -> 0, or RL_EXIT_FAILED when standard output is gone (the run is
+ * cancelled) */
+int rl_reply_copy(rl_reply *k, realm_run *run);
 
 #endif

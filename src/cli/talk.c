@@ -100,10 +100,27 @@ static bool offers(const rl_cli *c, const char *name)
     return false;
 }
 
+static bool read_kv(const rl_cli *c, realm_kv *kv)
+{
+    static const char *const words[] = {
+        [REALM_KV_F16] = "f16", [REALM_KV_BF16] = "bf16", [REALM_KV_F32] = "f32"
+    };
+    const char *word = offers(c, "kv") ? rl_cli_get(c, "kv") : NULL;
+
+    if (!word)
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *kv = (realm_kv)i;
+            return true;
+        }
+    (void)rl_cli_usage(c->verb, "--kv %s: give f16, bf16 or f32", word);
+    return false;
+}
+
 static bool read_engine_options(const rl_cli *c, realm_options *o)
 {
     uint64_t threads = o->n_threads, ctx = o->n_ctx;
-    const char *kv = offers(c, "kv") ? rl_cli_get(c, "kv") : NULL;
 
     if (offers(c, "threads") && !rl_cli_uint(c, "threads", 1, 64, &threads))
         return false;
@@ -111,12 +128,8 @@ static bool read_engine_options(const rl_cli *c, realm_options *o)
         return false;
     if (offers(c, "kv-memory") && !rl_cli_size(c, "kv-memory", &o->kv_bytes))
         return false;
-    if (kv && strcmp(kv, "f32") == 0) {
-        o->kv = REALM_KV_F32;
-    } else if (kv && strcmp(kv, "bf16") != 0) {
-        (void)rl_cli_usage(c->verb, "--kv %s: give bf16 or f32", kv);
+    if (!read_kv(c, &o->kv))
         return false;
-    }
     o->n_threads = (uint32_t)threads;
     o->n_ctx = (uint32_t)ctx;
     return true;

@@ -80,24 +80,28 @@ static void request(const chat *k, rl_buf *out)
     rl_buf_deinit(&head);
 }
 
-static void after_reply(const chat *k, const realm_run_result *x)
+static void after_reply(const chat *k, const rl_reply *said)
 {
+    const realm_run_result *x = &said->result;
     double s = (double)x->decode_ns / 1e9;
-    bool plain = !isatty(STDERR_FILENO);
 
-    if (k->person && !plain)
-        (void)fprintf(stderr, "\033[2m%llu tokens, %.1f/s\033[0m\n\n",
-                      (unsigned long long)x->generated_tokens,
-                      s > 0 ? (double)x->generated_tokens / s : 0);
+    if (!k->person || !isatty(STDERR_FILENO))
+        return;
+    (void)fprintf(stderr, "\033[2m%llu tokens, %.1f/s%s\033[0m\n\n",
+                  (unsigned long long)x->generated_tokens,
+                  s > 0 ? (double)x->generated_tokens / s : 0,
+                  strcmp(said->finish, "length") == 0 ? ", cut off (--max-tokens)" : "");
 }
 
 static int failed(const chat *k, const realm_run_result *x)
 {
     realm_error err = { .status = x->status };
 
-    if (x->status == REALM_ECANCELLED && rl_cli_interrupted())
-        (void)snprintf(err.text, sizeof err.text, "stopped");
-    else if (x->status == REALM_ECONTEXT)
+    if (k->person && x->status == REALM_ECANCELLED) {
+        (void)fputs("\033[2mstopped\033[0m\n\n", stderr);
+        return RL_EXIT_INTERRUPTED;
+    }
+    if (x->status == REALM_ECONTEXT)
         (void)snprintf(err.text, sizeof err.text,
                        "the conversation no longer fits the model's context%s",
                        k->person ? "; /reset begins a new one" : "");
@@ -110,12 +114,12 @@ static int failed(const chat *k, const realm_run_result *x)
 static int reply(chat *k, rl_buf *said)
 {
     realm_run_options o = { .program = k->program,
-                            .model = k->c->pos[0],
+                            .opened = k->model,
                             .max_time_ms = LONG_TIME,
                             .max_cpu_ms = LONG_TIME,
                             .max_tokens = UINT32_MAX,
                             .max_output = MAX_OUTPUT };
-    realm_run_result x;
+    rl_reply r = { .no_logs = true, .no_events = true, .keep = said };
     realm_error err;
     realm_run *run;
     rl_buf in;
@@ -130,12 +134,12 @@ static int reply(chat *k, rl_buf *said)
     else if (realm_run_start(&run, k->c->r, &o, &err) != REALM_OK)
         code = rl_cli_fail(&err);
     else {
-        code = rl_reply_copy(run, RL_REPLY_LOGS, said, &x);
+        code = rl_reply_copy(&r, run);
         realm_run_close(run);
-        if (code == 0 && x.status != REALM_OK)
-            code = failed(k, &x);
+        if (code == 0 && r.result.status != REALM_OK)
+            code = failed(k, &r.result);
         else if (code == 0)
-            after_reply(k, &x);
+            after_reply(k, &r);
     }
     rl_buf_deinit(&in);
     return code;
@@ -151,8 +155,10 @@ static int say(chat *k, const char *text, size_t n)
     rl_buf_init(&said, TALK_MAX);
     add_message(&k->talk, "user", text, n);
     code = reply(k, &said);
-    if (!k->person && said.len && said.data[said.len - 1] != '\n')
+    if (!k->person && said.len && said.data[said.len - 1] != '\n') {
         (void)fputs("\n", stdout);
+        (void)fflush(stdout); /* who reads the pipe may wait for the line before sending the next */
+    }
     if (code == 0 || (code == RL_EXIT_INTERRUPTED && said.len)) {
         add_message(&k->talk, "assistant", said.data ? said.data : "", said.len);
     } else {
@@ -224,13 +230,16 @@ static int talk(chat *k, rl_editor *e)
             if (!command(k, text))
                 break;
         } else if (text[strspn(text, " \t")]) {
+            if (k->person)
+                rl_cli_clear_interrupt();
             code = say(k, text, line.len);
             /* A person goes on after a failure or a Ctrl-C, a pipe does not. */
             if (code && !k->person)
                 break;
-            rl_cli_clear_interrupt();
         }
     }
+    if (k->person)
+        rl_cli_clear_interrupt();
     rl_buf_deinit(&line);
     if (rl_editor_interrupted(e) || rl_cli_interrupted())
         return RL_EXIT_INTERRUPTED;

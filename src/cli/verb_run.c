@@ -55,7 +55,7 @@ static int outcome(const realm_run_result *x, bool quiet)
 static int run(rl_cli *c, realm_run_options *o)
 {
     bool quiet = rl_cli_has(c, "quiet");
-    realm_run_result x;
+    rl_reply reply = { .no_logs = quiet };
     realm_run *r;
     realm_error err;
     int code;
@@ -63,9 +63,9 @@ static int run(rl_cli *c, realm_run_options *o)
     if (realm_run_start(&r, c->r, o, &err) != REALM_OK)
         return rl_cli_fail(&err);
     rl_progress_clear();
-    code = rl_reply_copy(r, quiet ? RL_REPLY_QUIET : RL_REPLY_LOGS, NULL, &x);
+    code = rl_reply_copy(&reply, r);
     realm_run_close(r);
-    return code ? code : outcome(&x, quiet);
+    return code ? code : outcome(&reply.result, quiet);
 }
 
 static bool read_limits(const rl_cli *c, realm_run_options *o)

@@ -50,8 +50,9 @@ void realm_program_close(realm_program *p)
     rl_free(p);
 }
 
-/* The name under which the run may open its model: its own, or sha256:<digest> for a path. */
-static realm_status name_model(realm *r, const char *name_or_path, char *name, size_t cap,
+/* The name under which the run may open its model: its own, or sha256:<digest> for a path and for a
+ * model that is open already. */
+static realm_status name_model(realm *r, const realm_run_options *o, char name[RL_NAME_MAX + 1],
                                realm_error *err)
 {
     char path[RL_LIB_PATH];
@@ -59,14 +60,18 @@ static realm_status name_model(realm *r, const char *name_or_path, char *name, s
     realm_status st;
 
     memset(&m, 0, sizeof m);
-    st = rl_lib_locate(r, name_or_path, &m, path, err);
-    if (st != REALM_OK)
-        return st;
+    if (o->opened) {
+        memcpy(m.sha256, o->opened->info.sha256, sizeof m.sha256);
+    } else {
+        st = rl_lib_locate(r, o->model, &m, path, err);
+        if (st != REALM_OK)
+            return st;
+    }
     if (m.name[0]) {
-        (void)snprintf(name, cap, "%s", m.name);
+        memcpy(name, m.name, RL_NAME_MAX + 1);
         return REALM_OK;
     }
-    (void)snprintf(name, cap, "sha256:%s", m.sha256);
+    (void)snprintf(name, RL_NAME_MAX + 1, "sha256:%s", m.sha256);
     return rl_lib_pin(r, m.sha256, err);
 }
 
@@ -90,8 +95,8 @@ realm_status realm_run_start(realm_run **out, realm *r, const realm_run_options 
     realm_status st = rl_lib_runtime(r, &rt, err);
 
     *out = NULL;
-    if (st == REALM_OK && o->model) {
-        st = name_model(r, o->model, name, sizeof name, err);
+    if (st == REALM_OK && (o->model || o->opened)) {
+        st = name_model(r, o, name, err);
         opts.model = name;
     }
     if (st != REALM_OK)

@@ -104,11 +104,16 @@ realm_status rl_lib_engine(realm *r, rl_engine **out, realm_error *err)
     return st;
 }
 
+static rl_kv_type kv_type(realm_kv kv)
+{
+    return kv == REALM_KV_F32 ? RL_KV_F32 : kv == REALM_KV_BF16 ? RL_KV_BF16 : RL_KV_F16;
+}
+
 rl_lm_opts rl_lib_lm_opts(const realm *r, bool reference)
 {
     bool exact = reference || r->opts.reference;
 
-    return (rl_lm_opts){ .kv = exact || r->opts.kv == REALM_KV_F32 ? RL_KV_F32 : RL_KV_BF16,
+    return (rl_lm_opts){ .kv = exact ? RL_KV_F32 : kv_type(r->opts.kv),
                          .reference = exact,
                          .n_ctx = r->opts.n_ctx };
 }

@@ -45,6 +45,33 @@ class Pipe(house.Case):
     def test_a_full_context_says_so(self):
         self.assertIn("context", self.realm("chat", "tiny", input="the people " * 3000 + "\n", code=1).stderr)
 
+    def talk_while(self, model, change, *more):
+        """Two messages to `model`; change() in between. -> the two replies"""
+        run = subprocess.Popen([house.BIN, "chat", str(model), "--max-tokens", "8", "--temp", "0", *more],
+                               env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+        run.stdin.write(b"one\n")
+        run.stdin.flush()
+        first = run.stdout.readline()
+        change()
+        rest, err = run.communicate(b"two\n", timeout=60)
+        self.assertEqual((run.returncode, err), (0, b""))
+        return (first + rest).decode().splitlines()
+
+    def test_the_model_may_go_while_it_is_used(self):
+        """The packed file deleted, the name removed, the source cut short or replaced: who has the model
+        open never notices."""
+        home, file = self.work / "leaving", self.work / "source.gguf"
+        want = self.realm("chat", "tiny", "--max-tokens", "8", "--temp", "0", input="one\ntwo\n").stdout.splitlines()
+        self.realm("import", house.TINY, "--name", "t", "--home", home)
+        self.assertEqual(want, self.talk_while(
+            "t", lambda: self.realm("rm", "t", "--home", home), "--home", str(home)))
+        self.assertEqual(list((home / "models").iterdir()), [])
+        file.write_bytes(house.TINY.read_bytes())
+        self.assertEqual(want, self.talk_while(file, lambda: os.truncate(file, 1000)))
+        file.write_bytes(house.TINY.read_bytes())
+        self.assertEqual(want, self.talk_while(file, lambda: file.write_text("something else")))
+
     def test_a_base_model_is_refused(self):
         data = house.TINY.read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.chat_templatX", 1)
         base = self.work / "base.gguf"

@@ -61,8 +61,10 @@ class Logits(house.Case):
         args = ["logits", "tiny", "--ids", "1,300,301,302", "--top", "512"]
         mine, exact = (dict(map(tuple, self.json(*args, *more)["top"])) for more in ([], ["--reference"]))
         self.assertLess(max(abs(mine[i] - exact[i]) for i in exact), 0.05)
-        f32 = dict(map(tuple, self.json(*args, "--kv", "f32")["top"]))
-        self.assertNotEqual(f32, mine)  # bf16 keys and values round
+        f32, bf16, f16 = (self.json(*args, "--kv", kv)["top"] for kv in ("f32", "bf16", "f16"))
+        self.assertEqual(dict(map(tuple, f16)), mine)  # the default
+        self.assertNotEqual(f32, f16)  # which rounds keys and values
+        self.assertNotEqual(bf16, f16)
 
     def test_bad_ids(self):
         self.refused("logits", "tiny", "--ids", "512", words=["512"])

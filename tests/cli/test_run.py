@@ -108,19 +108,6 @@ class Run(house.Case):
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot write", done.stderr)
 
-    def test_the_model_may_be_removed_while_it_runs(self):
-        home = self.work / "leaving"
-        self.realm("import", house.TINY, "--name", "t", "--home", home)
-        run = subprocess.Popen([house.BIN, "chat", "t", "--home", str(home), "--max-tokens", "8"], env=self.env,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        run.stdin.write(b"one\n")
-        run.stdin.flush()
-        self.assertTrue(run.stdout.readline())
-        next((home / "models").glob("*.realm")).unlink()
-        out, err = run.communicate(b"two\n", timeout=60)
-        self.assertEqual(run.returncode, 1, err)  # the name no longer resolves; nothing crashed
-        self.assertIn(b"import it again", err)
-
 
 def wait_for_handler(pid):
     """Until the process catches SIGINT: what comes earlier is not about Realm."""
