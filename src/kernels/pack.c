@@ -77,15 +77,17 @@ float rl_panel_row32(rl_type type, const uint8_t *panel, uint32_t b, uint32_t r,
     const uint8_t *q = panel + rl_panel_body(type, b);
 
     for (uint32_t c = 0; c < 32; c++) {
-        uint32_t nibble = c < 16 ? q[at(c % 16, r)] & 15u : q[at(c % 16, r)] >> 4;
+        uint32_t nibble = c < 16 ? q[at(c, r)] & 15u : q[at(c - 16, r)] >> 4;
 
-        if (type == RL_TYPE_Q8_0)
+        if (type == RL_TYPE_Q8_0) {
             w[c] = (int8_t)(q[at(c, r)] - RL_Q8_0_BIAS);
-        else if (type == RL_TYPE_Q4_0)
+        } else if (type == RL_TYPE_Q4_0) {
             w[c] = (int8_t)((int)nibble - RL_Q4_0_BIAS);
-        else
-            w[c] = (int8_t)((int)(nibble | (q[256 + r * 4 + c % 4] >> c / 4 & 1u) << 4) -
-                            RL_Q5_0_BIAS);
+        } else {
+            uint32_t fifth = (uint32_t)q[256 + r * 4 + c % 4] >> c / 4 & 1;
+
+            w[c] = (int8_t)((int)(nibble | fifth << 4) - RL_Q5_0_BIAS);
+        }
     }
     return rl_f16_to_f32(rl_load_u16(panel + rl_panel_scales(type, b) + 2 * r));
 }

@@ -11,3 +11,8 @@ foreach(file matmul quant)
             SKIP_RETURN_CODE 77 ENVIRONMENT REALM_CPU=${level})
     endforeach()
 endforeach()
+
+add_executable(test_kcheck_cpu ${CMAKE_CURRENT_LIST_DIR}/cpu.c)
+target_link_libraries(test_kcheck_cpu PRIVATE realm_flags rl_kernels rl_base PkgConfig::CMOCKA)
+add_test(NAME kcheck.cpu COMMAND test_kcheck_cpu)
+set_tests_properties(kcheck.cpu PROPERTIES LABELS kernel ENVIRONMENT REALM_CPU=fastest)

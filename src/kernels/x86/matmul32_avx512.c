@@ -60,7 +60,7 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb,
         const uint8_t *q = panel + rl_panel_body(type, b);
         __m512 d;
 
-        rl_tile_prefetch(&t, n, rl_panel_step(type) / 64 + 1);
+        rl_tile_prefetch(&t, rl_panel_step(type) / 64 + 1);
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
             dot[i] = start(type, row_at(&t, i));
@@ -104,8 +104,8 @@ RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, const uint8_t *pane
                        .ldo = ldo,
                        .step = rl_panel_step(type) };
 
-    rl_run_tiles_avx512(tiles, RL_TILE_ROWS, panel, rl_panel_bytes(type, k), k / 32, row1 - row0,
-                        t);
+    rl_run_tiles_avx512(tiles, RL_TILE_ROWS, type == RL_TYPE_Q8_0 ? 3 : 1, panel,
+                        rl_panel_bytes(type, k), k / 32, row1 - row0, t);
 }
 
 void rl_matmul_q4_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,

@@ -176,7 +176,7 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb,
         for (uint32_t i = 0; i < n; i++)
             total[i] = _mm512_setzero_si512();
         for (uint32_t r = 0; r < 8; r++, run += run_bytes(type)) {
-            rl_tile_prefetch(&t, n, lines);
+            rl_tile_prefetch(&t, lines);
             if (type == RL_TYPE_Q4_K) {
                 sub_block(type, n, run, 0, r, s.scale[r], &t, total);
             } else {
@@ -204,7 +204,8 @@ RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, uint32_t tile_rows,
                        .ldo = ldo,
                        .step = rl_panel_step(type) / 8 };
 
-    rl_run_tiles_avx512(tiles, tile_rows, panel, rl_panel_bytes(type, k), k / 256, row1 - row0, t);
+    rl_run_tiles_avx512(tiles, tile_rows, type == RL_TYPE_Q4_K ? 3 : 1, panel,
+                        rl_panel_bytes(type, k), k / 256, row1 - row0, t);
 }
 
 void rl_matmul_q4_k_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,

@@ -16,8 +16,9 @@
 
 /* Rows of the highest tile: 2 * 12 accumulators of 32 registers. */
 #define RL_TILE_ROWS 12u
-/* Up to here a tile waits for memory alone and prefetches close, into the first level. */
-#define RL_TILE_NEAR 1u
+/* How far ahead a single tile prefetches: a short way where it waits for memory alone. */
+#define RL_AHEAD_NEAR 1024u
+#define RL_AHEAD_FAR  8192u
 
 /* What a tile works on besides the weights. */
 typedef struct rl_tile_rows {
@@ -50,16 +51,12 @@ RL_INLINE __m512i rl_dot2_avx512(__m512i sum, __m512i w, const int16_t *q)
     return sum;
 }
 
-/* Prefetches `lines` cache lines and moves on by one step; n: rows of the tile. */
-RL_INLINE void rl_tile_prefetch(rl_tile_rows *t, uint32_t n, size_t lines)
+/* Prefetches `lines` cache lines and moves on by one step. */
+RL_INLINE void rl_tile_prefetch(rl_tile_rows *t, size_t lines)
 {
     RL_UNROLL
-    for (size_t i = 0; i < lines; i++) {
-        if (n <= RL_TILE_NEAR)
-            _mm_prefetch((const char *)t->ahead + 64 * i, _MM_HINT_T0);
-        else
-            _mm_prefetch((const char *)t->ahead + 64 * i, _MM_HINT_T1);
-    }
+    for (size_t i = 0; i < lines; i++)
+        _mm_prefetch((const char *)t->ahead + 64 * i, _MM_HINT_T1);
     t->ahead += t->step;
 }
 
@@ -71,16 +68,17 @@ RL_INLINE void rl_tile_prefetch_out(const rl_tile_rows *t, uint32_t n)
         _mm_prefetch((const char *)(t->out + i * t->ldo), _MM_HINT_T0);
 }
 
-/* Rows `n_rows` from t.x on, in tiles as equal in height as can be, at most max_rows. */
+/* Rows `n_rows` from t.x on, in tiles as equal in height as can be, at most max_rows. Up to
+ * near_rows the type is bound by memory (measured). */
 static inline void rl_run_tiles_avx512(const rl_tile_fn *tiles, uint32_t max_rows,
-                                       const uint8_t *panel, size_t panel_bytes, uint32_t nb,
-                                       uint32_t n_rows, rl_tile_rows t)
+                                       uint32_t near_rows, const uint8_t *panel, size_t panel_bytes,
+                                       uint32_t nb, uint32_t n_rows, rl_tile_rows t)
 {
     const size_t step = t.step;
     uint32_t n_tiles = (n_rows + max_rows - 1) / max_rows;
 
     if (n_rows <= max_rows) {
-        t.ahead = panel + (n_rows <= RL_TILE_NEAR ? 1024 : 8192);
+        t.ahead = panel + (n_rows <= near_rows ? RL_AHEAD_NEAR : RL_AHEAD_FAR);
         tiles[n_rows - 1](panel, nb, t);
         return;
     }
@@ -96,8 +94,7 @@ static inline void rl_run_tiles_avx512(const rl_tile_fn *tiles, uint32_t max_row
     }
 }
 
-/* The tile functions of 1 to 12 rows of a type; `name`_form(n, ...) is the template.
- */
+/* The tile functions of 1 to 12 rows of a type; `name`_form(n, ...) is the template. */
 #define RL_TILE(name, n)                                                                           \
     static void name##_##n(const uint8_t *panel, uint32_t nb, rl_tile_rows t)                      \
     {                                                                                              \
