@@ -14,10 +14,16 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Written in pieces of this size and alignment, so that a file system which can will keep the file
+ * in large pages; see map_aligned in packfile.c. */
+#define PIECE ((size_t)2 << 20)
+
 typedef struct packer {
     int fd;
-    const char *path; /* for messages */
-    rl_digest digest; /* of the data so far */
+    uint8_t *piece;       /* owned [PIECE]; the bytes from `flushed` on */
+    uint64_t at, flushed; /* offsets in the file: the end of the data so far, and what is written */
+    const char *path;     /* for messages */
+    rl_digest digest;     /* of the data so far */
     uint64_t done, total;
     rl_progress_fn progress;
     void *ctx;
@@ -67,10 +73,36 @@ static realm_status write_at(packer *pk, uint64_t at, const void *data, size_t n
     return REALM_OK;
 }
 
-/* Appends n bytes of tensor data. */
-static realm_status emit(packer *pk, uint64_t data_offset, const void *p, size_t n)
+static realm_status flush(packer *pk)
 {
-    realm_status st = write_at(pk, data_offset + pk->done, p, n);
+    realm_status st = write_at(pk, pk->flushed, pk->piece, (size_t)(pk->at - pk->flushed));
+
+    pk->flushed = pk->at;
+    return st;
+}
+
+/* Puts bytes behind the data so far; a piece ends where its offset is a multiple of PIECE. */
+static realm_status append(packer *pk, const uint8_t *p, size_t n)
+{
+    realm_status st = REALM_OK;
+
+    while (st == REALM_OK && n) {
+        size_t room = PIECE - (size_t)(pk->at % PIECE), k = n < room ? n : room;
+
+        memcpy(pk->piece + (pk->at - pk->flushed), p, k);
+        pk->at += k;
+        p += k;
+        n -= k;
+        if (pk->at % PIECE == 0)
+            st = flush(pk);
+    }
+    return st;
+}
+
+/* Appends n bytes of tensor data. */
+static realm_status emit(packer *pk, const void *p, size_t n)
+{
+    realm_status st = append(pk, p, n);
 
     if (st != REALM_OK)
         return st;
@@ -81,7 +113,7 @@ static realm_status emit(packer *pk, uint64_t data_offset, const void *p, size_t
     return REALM_OK;
 }
 
-static realm_status emit_matrix(packer *pk, uint64_t data_offset, const rl_slot *s, uint8_t *buf)
+static realm_status emit_matrix(packer *pk, const rl_slot *s, uint8_t *buf)
 {
     size_t row = rl_type_row_bytes(s->t->type, s->k);
     size_t panel = rl_panel_bytes(s->t->type, s->k);
@@ -91,16 +123,16 @@ static realm_status emit_matrix(packer *pk, uint64_t data_offset, const rl_slot 
         uint32_t n = s->n - r < RL_PANEL_ROWS ? s->n - r : RL_PANEL_ROWS;
 
         rl_panel_pack(s->t->type, s->k, n, s->t->data + (size_t)r * row, row, buf);
-        st = emit(pk, data_offset, buf, panel);
+        st = emit(pk, buf, panel);
     }
     return st;
 }
 
-static realm_status emit_vector(packer *pk, uint64_t data_offset, const rl_slot *s, uint8_t *buf)
+static realm_status emit_vector(packer *pk, const rl_slot *s, uint8_t *buf)
 {
     memset(buf, 0, s->bytes);
     rl_dequant(s->t->type, s->t->data, s->k, (float *)(void *)buf);
-    return emit(pk, data_offset, buf, s->bytes);
+    return emit(pk, buf, s->bytes);
 }
 
 static size_t buffer_bytes(const rl_slots *slots)
@@ -132,13 +164,18 @@ static realm_status emit_tensors(packer *pk, const rl_slots *slots, uint64_t dat
     uint8_t *buf = rl_alloc_aligned(64, buffer_bytes(slots));
     realm_status st = REALM_OK;
 
-    if (!buf)
-        return realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
+    pk->piece = rl_alloc(PIECE);
+    pk->at = pk->flushed = data_offset;
+    if (!buf || !pk->piece)
+        st = realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
     for (uint32_t i = 0; st == REALM_OK && i < slots->n; i++) {
         const rl_slot *s = &slots->items[i];
 
-        st = s->n ? emit_matrix(pk, data_offset, s, buf) : emit_vector(pk, data_offset, s, buf);
+        st = s->n ? emit_matrix(pk, s, buf) : emit_vector(pk, s, buf);
     }
+    if (st == REALM_OK)
+        st = flush(pk);
+    rl_free(pk->piece);
     rl_free(buf);
     return st;
 }

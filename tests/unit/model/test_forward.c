@@ -127,7 +127,7 @@ static int setup_gemma(void **state)
     t.types[1] = RL_TYPE_Q4_K;
     t.types[2] = RL_TYPE_Q6_K;
     t.types[3] = RL_TYPE_Q8_0;
-    *state = new_fixture(&t, "gemma", RL_KV_BF16);
+    *state = new_fixture(&t, "gemma", RL_KV_F16);
     return 0;
 }
 
