@@ -30,6 +30,7 @@ enum {
     OPT_BYTES_WIDE = 40,
 };
 
+/* Guest memory may be unaligned: everything is copied out of it byte by byte. */
 static uint32_t get_u32(const uint8_t *p)
 {
     uint32_t v;
@@ -46,6 +47,8 @@ static float get_f32(const uint8_t *p)
     return v;
 }
 
+/* What a call without a record gets. The seed is 0, not a drawn one: the same call gives the same
+ * text, as in the system these programs were written for. */
 static void default_options(rl_gen *g)
 {
     g->max_tokens = RL_DEFAULT_TOKENS;
@@ -56,6 +59,8 @@ static void default_options(rl_gen *g)
     g->params.has_seed = true;
 }
 
+/* The list a record points to: checked like any other slice, then copied, so that the guest cannot
+ * change it while the engine reads. */
 static int64_t read_stop_ids(rl_call *c, rl_gen *g, const uint8_t *rec)
 {
     uint32_t n = rec[OPT_N_STOPS], i;
@@ -78,6 +83,8 @@ static int64_t read_stop_ids(rl_call *c, rl_gen *g, const uint8_t *rec)
     return 0;
 }
 
+/* A record is taken as it stands: zeros mean off, not default. Ranges are the sampler's to check.
+ */
 static int64_t read_options(rl_call *c, rl_gen *g, uint64_t at)
 {
     const uint8_t *rec = rl_call_at(c, at, c->wide ? OPT_BYTES_WIDE : OPT_BYTES);
@@ -106,6 +113,7 @@ typedef struct completion {
     uint32_t out; /* argument that takes the text */
 } completion;
 
+/* Cancels what still runs. */
 static void completion_free(completion *g)
 {
     rl_gstream_close(g->stream);
@@ -136,6 +144,7 @@ static bool grow_text(completion *g, uint64_t max)
     return true;
 }
 
+/* The end: the first and only write to guest memory of this call. */
 static int64_t finish_completion(rl_call *c, completion *g)
 {
     int64_t n = rl_call_put(c, g->out, g->text, g->n);
@@ -145,6 +154,8 @@ static int64_t finish_completion(rl_call *c, completion *g)
     return n;
 }
 
+/* Drains the stream each time the run is woken, so that the engine never pauses for us; answers
+ * once the stream has ended. */
 static int64_t resume_completion(rl_call *c)
 {
     completion *g = c->state;
@@ -192,6 +203,8 @@ static int64_t start_completion(rl_call *c)
     return rl_call_park(c, resume_completion, abandon_completion, g, 0);
 }
 
+/* Both forms: `out` is the argument that takes the text, options the record's address or 0. What
+ * can be refused is refused before anything is encoded. */
 static int64_t generate(rl_call *c, uint32_t out, uint64_t options)
 {
     rl_env_model *m;
@@ -230,6 +243,7 @@ int64_t rl_abi_env_realm_host_generate_opts(rl_call *c)
 
 /* ---- models ---------------------------------------------------------------------------------- */
 
+/* The helper has opened the model, or knows why not. */
 static int64_t opened(rl_call *c)
 {
     rl_open_op *op = c->state;
@@ -251,6 +265,7 @@ int64_t rl_abi_env_realm_host_load_model_by_name(rl_call *c)
     return rl_op_wait(c, op ? &op->op : NULL, opened);
 }
 
+/* Id 0 may be given back too; the shared model stays for others. */
 int64_t rl_abi_env_realm_remove_model(rl_call *c)
 {
     rl_env_model *m;
@@ -263,6 +278,7 @@ int64_t rl_abi_env_realm_remove_model(rl_call *c)
     return 0;
 }
 
+/* Both pointers are checked before either is written. */
 int64_t rl_abi_env_realm_get_model_info(rl_call *c)
 {
     rl_env_model *m;
@@ -282,6 +298,7 @@ int64_t rl_abi_env_realm_get_model_info(rl_call *c)
     return 0;
 }
 
+/* Keys as in the configuration files of the system these programs come from. */
 static void put_metadata(rl_buf *b, const rl_model_info *info, uint32_t n_tokens)
 {
     rl_json j = rl_json_on(b);
@@ -324,6 +341,7 @@ int64_t rl_abi_env_realm_get_model_metadata(rl_call *c)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
+/* The ids are there: answers their number, though the capacity was given in bytes. */
 static int64_t encoded(rl_call *c)
 {
     rl_text_op *t = c->state;
@@ -359,6 +377,7 @@ int64_t rl_abi_env_realm_decode_tokens(rl_call *c)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
+/* The text stays in guest memory until it is sent: the guest is parked meanwhile. */
 int64_t rl_abi_env_realm_stream_token(rl_call *c)
 {
     return rl_emit(c, RL_REPLY_TEXT, c->arg[0].in, c->arg[0].n, NULL, 0);
@@ -385,6 +404,7 @@ static void abort_text(const rl_call *c, uint64_t at, char *out, size_t cap)
     out[n] = 0;
 }
 
+/* AssemblyScript calls it for failed assertions and array bounds: the same as a trap. */
 int64_t rl_abi_env_abort(rl_call *c)
 {
     char text[160];

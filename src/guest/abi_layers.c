@@ -20,6 +20,7 @@ typedef struct layer_op {
     uint32_t *len;  /* of the layer, in the run; NULL for logits */
 } layer_op;
 
+/* The last of guest and engine frees the numbers: the engine may still read them after a cancel. */
 static void layer_destroy(rl_op *base)
 {
     layer_op *op = (layer_op *)base;
@@ -28,6 +29,7 @@ static void layer_destroy(rl_op *base)
     rl_free(op->logits);
 }
 
+/* rl_engine_cancel wants the job alive: our reference sees to that. */
 static void layer_cancel(rl_op *base)
 {
     layer_op *op = (layer_op *)base;
@@ -46,6 +48,7 @@ static void layer_done(rl_job *job)
     rl_op_finish(&op->op);
 }
 
+/* The numbers are copied in and out: the engine never sees a guest address. */
 static layer_op *new_op(rl_call *c, rl_env_model *m, rl_job_kind kind)
 {
     layer_op *op = rl_op_new(c->run, sizeof *op, NULL, layer_destroy);
@@ -121,6 +124,7 @@ static int64_t count_rows(rl_call *c, const rl_arg *a, uint32_t n_embd)
     return (int64_t)(a->n / n_embd);
 }
 
+/* Refused here with a sentence about the guest's own arguments; the engine checks again. */
 static int64_t check_position(rl_call *c, const rl_env_model *m, int64_t rows)
 {
     const rl_model_info *info = rl_model_get_info(rl_lm_model(m->lm));
@@ -140,6 +144,7 @@ static int64_t check_position(rl_call *c, const rl_env_model *m, int64_t rows)
     return 0;
 }
 
+/* Checked: begins the job over a copy of the hidden states. */
 static int64_t forward(rl_call *c, rl_env_model *m, uint32_t rows)
 {
     layer_op *op;
@@ -164,6 +169,7 @@ static int64_t forward(rl_call *c, rl_env_model *m, uint32_t rows)
     return post(c, op);
 }
 
+/* Every argument is checked before the sequence is made, so a bad call leaves nothing behind. */
 int64_t rl_abi_env_realm_forward_layer(rl_call *c)
 {
     rl_env_model *m;
@@ -182,6 +188,7 @@ int64_t rl_abi_env_realm_forward_layer(rl_call *c)
     return forward(c, m, (uint32_t)rows);
 }
 
+/* Only the last position's state is needed. */
 static int64_t head(rl_call *c, rl_env_model *m, uint32_t n_embd, uint32_t n_vocab)
 {
     layer_op *op;
@@ -225,6 +232,7 @@ int64_t rl_abi_env_realm_compute_logits(rl_call *c)
     return head(c, m, info->n_embd, info->n_vocab);
 }
 
+/* A table look-up: done here and now, in memory of ours because guest floats may lie unaligned. */
 static int64_t embed(rl_call *c, const rl_model *model, const uint32_t *ids, uint64_t n)
 {
     const rl_model_info *info = rl_model_get_info(model);

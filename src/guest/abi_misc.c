@@ -16,6 +16,7 @@ int64_t rl_abi_realm_input_len(rl_call *c)
     return (int64_t)c->run->n_input;
 }
 
+/* Reading at the very end gives 0 bytes, behind it is an error: a loop that goes too far shows. */
 int64_t rl_abi_realm_input_read(rl_call *c)
 {
     uint64_t at = c->arg[0].u, left;
@@ -27,6 +28,7 @@ int64_t rl_abi_realm_input_read(rl_call *c)
     return rl_call_put(c, 1, c->run->input + at, left < c->arg[1].n ? left : c->arg[1].n);
 }
 
+/* A log line never waits: when nobody reads, lines are dropped. */
 int64_t rl_abi_realm_log(rl_call *c)
 {
     static const char *const prefixes[] = { "debug: ", "", "warning: ", "error: " };
@@ -38,6 +40,8 @@ int64_t rl_abi_realm_log(rl_call *c)
     return rl_log_line(c, prefixes[level], c->arg[1].in, c->arg[1].n);
 }
 
+/* The failed call's own sentence if the number is its status, else the table's. Fails without
+ * replacing the sentence it was asked for. */
 int64_t rl_abi_realm_error_text(rl_call *c)
 {
     realm_status st = (realm_status)c->arg[0].i;
@@ -54,6 +58,7 @@ int64_t rl_abi_realm_error_text(rl_call *c)
     return rl_call_put(c, 1, text, strlen(text));
 }
 
+/* Coarse on purpose: a guest must not time the host's caches. */
 int64_t rl_abi_realm_now_ms(rl_call *c)
 {
     struct timespec t;
@@ -63,11 +68,13 @@ int64_t rl_abi_realm_now_ms(rl_call *c)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* The worker asks at the timer, but a stray wake may come before it. */
 static int64_t slept(rl_call *c)
 {
     return rl_clock_ns() < c->wake_ns ? RL_PARKED : 0;
 }
 
+/* A time too long to count is for ever: the run's deadline ends it. */
 int64_t rl_abi_realm_sleep_ms(rl_call *c)
 {
     int64_t ms = c->arg[0].i;
@@ -80,6 +87,7 @@ int64_t rl_abi_realm_sleep_ms(rl_call *c)
     return rl_call_park(c, slept, NULL, NULL, end);
 }
 
+/* Capped, for nothing can preempt a guest inside a host call. */
 int64_t rl_abi_realm_random(rl_call *c)
 {
     uint64_t n = c->arg[0].n, at = 0;

@@ -36,6 +36,7 @@ static int64_t opened(rl_call *c)
     return add_model(c, rl_open_take(op));
 }
 
+/* The run's own model is open already and costs only a handle; another one a helper opens. */
 int64_t rl_abi_realm_model_open(rl_call *c)
 {
     const char *name = (const char *)c->arg[0].in;
@@ -73,6 +74,8 @@ static void put_id(rl_json *j, const char *key, uint32_t id)
         rl_json_uint(j, key, id);
 }
 
+/* What a program needs to drive the model itself: sizes, the context it is served with, special
+ * ids. */
 static void put_info(rl_buf *b, const rl_lm *lm)
 {
     const rl_model_info *info = rl_model_get_info(rl_lm_model(lm));
@@ -123,6 +126,7 @@ int64_t rl_abi_realm_model_info(rl_call *c)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
+/* Unknown flags are refused, so that they can mean something later. */
 static int64_t check_flags(rl_call *c, uint64_t flags, uint64_t known)
 {
     if (flags & ~known)
@@ -141,6 +145,7 @@ static int64_t ids_ready(rl_call *c)
     return rl_call_put(c, 2, t->ids, t->n_ids);
 }
 
+/* A rendered chat, for display. */
 static int64_t text_ready(rl_call *c)
 {
     const rl_text_op *t = c->state;

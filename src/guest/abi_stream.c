@@ -22,9 +22,10 @@ static int64_t get_stream(rl_call *c, rl_gstream **out)
     return 0;
 }
 
+/* Closing cancels what still runs; what it has cost so far is the run's. */
 int64_t rl_abi_realm_stream_close(rl_call *c)
 {
-    rl_gstream *s;
+    rl_gstream *s = NULL;
     int64_t r = get_stream(c, &s);
 
     if (r == 0)
@@ -34,6 +35,7 @@ int64_t rl_abi_realm_stream_close(rl_call *c)
 
 /* ---- stream_read ----------------------------------------------------------------------------- */
 
+/* Text goes from the stream straight into guest memory, on the worker. */
 static int64_t read_more(rl_call *c)
 {
     rl_gstream *s = c->state;
@@ -45,7 +47,7 @@ static int64_t read_more(rl_call *c)
 
 int64_t rl_abi_realm_stream_read(rl_call *c)
 {
-    rl_gstream *s;
+    rl_gstream *s = NULL;
     int64_t r = get_stream(c, &s);
 
     if (r != 0)
@@ -56,6 +58,7 @@ int64_t rl_abi_realm_stream_read(rl_call *c)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
+/* The beginning all events share. */
 static void open_event(rl_json *j, rl_buf *b, const char *kind, uint32_t choice)
 {
     *j = rl_json_on(b);
@@ -130,6 +133,7 @@ static int64_t next_event(rl_call *c, rl_gstream *s, rl_buf *b, uint64_t cap)
     return 1;
 }
 
+/* Asked when the call is made and at each wake: writes one whole event, or parks. */
 static int64_t event_more(rl_call *c)
 {
     rl_gstream *s = c->state;
@@ -149,7 +153,7 @@ static int64_t event_more(rl_call *c)
 
 int64_t rl_abi_realm_stream_event(rl_call *c)
 {
-    rl_gstream *s;
+    rl_gstream *s = NULL;
     int64_t r = get_stream(c, &s);
 
     if (r != 0)
@@ -167,6 +171,7 @@ int64_t rl_abi_realm_emit(rl_call *c)
     return rl_emit(c, RL_REPLY_TEXT, c->arg[0].in, c->arg[0].n, NULL, 0);
 }
 
+/* A helper has found it to be an event; now it may wait for room in the reply. */
 static int64_t event_checked(rl_call *c)
 {
     const rl_text_op *t = c->state;
@@ -176,6 +181,8 @@ static int64_t event_checked(rl_call *c)
     return rl_emit(c, RL_REPLY_EVENT, c->arg[0].in, c->arg[0].n, NULL, 0);
 }
 
+/* Whoever reads the reply must be able to trust that events are JSON: so they are parsed first, off
+ * the fiber. */
 int64_t rl_abi_realm_emit_event(rl_call *c)
 {
     return rl_text_run(c, rl_text_new(c->run, RL_TEXT_EVENT, NULL, c->arg[0].in, c->arg[0].n),
@@ -190,6 +197,7 @@ typedef struct splice {
     bool finished; /* the finish event is the one in run->emit */
 } splice;
 
+/* The stream stays the guest's: it may read its end, or splice it again and get nothing. */
 static void splice_free(rl_call *c)
 {
     rl_emit_drop(c->run);
@@ -226,6 +234,7 @@ static int64_t splice_next(rl_call *c, splice *p)
     return 0;
 }
 
+/* Moves pieces until the stream has nothing now, the reply is full, or it is over. */
 static int64_t splice_more(rl_call *c)
 {
     splice *p = c->state;
@@ -247,9 +256,10 @@ static int64_t splice_more(rl_call *c)
     return r;
 }
 
+/* The guest sleeps through the whole answer: a token costs it nothing. */
 int64_t rl_abi_realm_emit_stream(rl_call *c)
 {
-    rl_gstream *s;
+    rl_gstream *s = NULL;
     splice *p;
     int64_t r = get_stream(c, &s);
 

@@ -45,6 +45,8 @@ static bool entry_path(const rl_runtime *rt, const void *wasm, size_t n, char *p
     return len > 0 && (size_t)len < cap;
 }
 
+/* wasmtime refuses entries of another version or processor itself, but it does not notice changed
+ * code: that is what the digest is for. */
 static realm_status read_entry(wasmtime_module_t **out, rl_runtime *rt, const char *path)
 {
     char sum_path[4096], want[RL_SHA256_HEX] = "", have[RL_SHA256_HEX];
@@ -67,6 +69,8 @@ static realm_status read_entry(wasmtime_module_t **out, rl_runtime *rt, const ch
     return REALM_EINVAL;
 }
 
+/* The digest is written last: an entry without one does not count. Two writers at once write the
+ * same bytes. */
 static void write_entry(const wasmtime_module_t *m, const char *path)
 {
     wasm_byte_vec_t code;

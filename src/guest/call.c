@@ -39,6 +39,7 @@ uint8_t *rl_call_at(const rl_call *c, uint64_t addr, uint64_t bytes)
     return c->mem + addr;
 }
 
+/* Bytes of one item behind a letter. */
 static uint64_t element_bytes(char letter)
 {
     return letter == 'I' || letter == 'F' || letter == 'v' || letter == 'g' ? ELEMENT : 1;
@@ -173,6 +174,8 @@ static int64_t read_args(rl_call *c, const wasmtime_val_raw_t *v)
     return 0;
 }
 
+/* Capability first, then arguments, then the function: a guest without the capability learns
+ * nothing about its arguments. */
 static int64_t call_row(rl_run *run, const rl_row *row, wasmtime_caller_t *caller,
                         wasmtime_context_t *context, const wasmtime_val_raw_t *v)
 {
@@ -194,6 +197,7 @@ static int64_t call_row(rl_run *run, const rl_row *row, wasmtime_caller_t *calle
 
 /* ---- from wasmtime --------------------------------------------------------------------------- */
 
+/* Unwinds a guest whose run has ended inside a call; nobody reads the message. */
 static wasm_trap_t *ended_trap(void)
 {
     static const char why[] = "the run is over";
@@ -201,6 +205,7 @@ static wasm_trap_t *ended_trap(void)
     return wasmtime_trap_new(why, sizeof why - 1);
 }
 
+/* NOW rows: wasmtime's unchecked form, arguments and result in one array. */
 static wasm_trap_t *now_entry(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n)
 {
     const rl_row *row = env;
@@ -242,13 +247,15 @@ static bool park_over(void *env)
     return true;
 }
 
+/* PARK rows. The continuation must be set even with a trap; `results` stays where it is until the
+ * future is deleted, `caller` only until this returns. */
 static void park_entry(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *args,
                        size_t n_args, wasmtime_val_t *results, size_t n_results, wasm_trap_t **trap,
                        wasmtime_async_continuation_t *k)
 {
     wasmtime_context_t *context = wasmtime_caller_context(caller);
     rl_run *run = wasmtime_context_get_data(context);
-    wasmtime_val_raw_t raw[2 * RL_ARGS_MAX];
+    wasmtime_val_raw_t raw[2 * RL_ARGS_MAX] = { 0 };
     int64_t r;
     size_t i;
 

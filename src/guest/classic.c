@@ -61,6 +61,7 @@ static void call_allocator(rl_run *run, size_t n)
     rl_entry_call(run, &s->alloc, s->alloc.n_args, s->alloc.n_args == 4 ? cabi : two);
 }
 
+/* The prompt is in place: the entry itself. Model and options are given as 0, the defaults. */
 static void call_generate(rl_run *run)
 {
     const rl_export *entry = &run->program->shape.entry;
@@ -83,6 +84,7 @@ static void call_load_name(rl_run *run)
     rl_entry_call(run, &run->program->shape.load_name, 2, args);
 }
 
+/* Room for the prompt: asked of the guest, or taken at the end of memory. */
 static void begin_prompt(rl_run *run)
 {
     if (run->program->shape.allocator != RL_ALLOC_PAGES) {
@@ -95,6 +97,7 @@ static void begin_prompt(rl_run *run)
         call_generate(run);
 }
 
+/* The model's name goes first, if the program wants to hear it. */
 void rl_classic_begin(rl_run *run)
 {
     if (!run->program->shape.load_name.name || !run->model[0]) {
@@ -123,6 +126,7 @@ static void allocated(rl_run *run, uint64_t *addr, rl_phase pin_phase, void (*th
     rl_entry_call(run, pin, 1, addr);
 }
 
+/* The id is the program's to remember; only a refusal concerns us. */
 static void after_name(rl_run *run)
 {
     int64_t id = run->answer.kind == WASMTIME_I64 ? run->answer.of.i64 : run->answer.of.i32;

@@ -36,6 +36,7 @@ void rl_entry_call(rl_run *run, const rl_export *e, uint32_t n, const uint64_t *
                                            e->result != RL_NO_RESULT, &run->trap, &run->error);
 }
 
+/* An i32 address is unsigned. */
 uint64_t rl_entry_answer(const rl_run *run)
 {
     if (run->answer.kind == WASMTIME_I64)
@@ -60,6 +61,7 @@ static void begin_instance(rl_run *run)
 
 /* ---- phases ---------------------------------------------------------------------------------- */
 
+/* The instance is ready. */
 static void begin_main(rl_run *run)
 {
     if (run->program->shape.kind == RL_PROGRAM_CLASSIC) {
@@ -70,6 +72,7 @@ static void begin_main(rl_run *run)
     rl_entry_call(run, &run->program->shape.entry, 0, NULL);
 }
 
+/* Start functions have run; a host call of theirs may have found the memory already. */
 static void after_instance(rl_run *run)
 {
     static const rl_export init = { .name = "_initialize", .result = RL_NO_RESULT };
@@ -90,6 +93,7 @@ static void after_instance(rl_run *run)
     rl_entry_call(run, &init, 0, NULL);
 }
 
+/* The entry has returned: its number, or a classic program's reply. */
 static void after_main(rl_run *run)
 {
     int32_t code = 0;
@@ -138,6 +142,7 @@ static bool wait_phase(rl_run *run)
     return true;
 }
 
+/* A trap is the guest's fault, an error the host's or the module's. */
 static void end_call(rl_run *run)
 {
     wasmtime_call_future_delete(run->future);
@@ -146,6 +151,7 @@ static void end_call(rl_run *run)
         rl_trap_end(run);
 }
 
+/* One call into the guest follows another until one of them has to wait. */
 rl_step rl_entry_step(rl_run *run)
 {
     while (!run->ended) {

@@ -11,6 +11,7 @@ typedef struct scan {
     bool wide;
 } scan;
 
+/* An export by name and kind: a global called "run" is no entry. */
 static const wasm_externtype_t *find(const scan *s, const char *name, wasm_externkind_t kind)
 {
     size_t i, n = strlen(name);
@@ -75,6 +76,7 @@ static realm_status wrong_type(const scan *s, const char *name, const char *righ
     return realm_fail(err, REALM_EINVAL, "export %s has a wrong type: it must be %s", name, right);
 }
 
+/* Pages are 64 KiB: custom page sizes are switched off. */
 static realm_status read_memory(rl_shape *shape, const scan *s, realm_error *err)
 {
     const wasm_externtype_t *ext = find(s, "memory", WASM_EXTERN_MEMORY);
@@ -122,6 +124,7 @@ static void read_allocator(rl_shape *shape, const scan *s)
         (void)read_export(s, "__pin", 1, true, &shape->pin);
 }
 
+/* An AssemblyScript program without its runtime would hand our pages out a second time. */
 static realm_status read_classic(rl_shape *shape, const scan *s, bool classic_abort,
                                  realm_error *err)
 {
@@ -141,6 +144,7 @@ static realm_status read_classic(rl_shape *shape, const scan *s, bool classic_ab
     return REALM_OK;
 }
 
+/* The first of _start, run and generate decides what kind of program it is. */
 static realm_status read_entry(rl_shape *shape, const scan *s, bool classic_abort, realm_error *err)
 {
     rl_export init;

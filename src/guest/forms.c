@@ -19,7 +19,7 @@ typedef struct reader {
 
 static uint8_t read_byte(reader *r)
 {
-    if (r->p == r->end) {
+    if (!r->p || r->p == r->end) {
         r->bad = true;
         return 0;
     }
@@ -53,6 +53,7 @@ static uint8_t *skip(reader *r, uint32_t n)
     return at;
 }
 
+/* The form with the options record. */
 static bool is_second(const rl_row *row)
 {
     return strcmp(row->name, GENERATE) == 0 && strchr(row->args, 'p') != NULL;
@@ -93,6 +94,7 @@ static bool find_imports(reader *r)
     return false;
 }
 
+/* Imports stand in the order in which wasmtime lists them. */
 static bool rename_imports(reader *r, const rl_row *const *rows, size_t n_rows)
 {
     uint32_t n = read_leb(r), i;

@@ -51,11 +51,13 @@ static int64_t promise(rl_call *c, uint32_t wanted, rl_gstream *s)
     return 0;
 }
 
+/* Engine thread. The run lives: its streams are closed before it goes. */
 static void wake(void *ctx)
 {
     rl_run_wake(ctx);
 }
 
+/* Sampler, sequence and ids go to the stream, whether it starts or not. */
 static realm_status start(rl_gstream *s, rl_lm *lm, rl_gen *g, realm_error *err)
 {
     rl_engine *engine = s->run->rt->opts.engine;
@@ -130,6 +132,7 @@ static void count(rl_gstream *s, const rl_stream_end *end)
     run->result.decode_ns += end->decode_ns;
 }
 
+/* A stream that is closed early pays for what it has drawn: else tokens would be free. */
 void rl_gstream_close(rl_gstream *s)
 {
     rl_stream_end end = { 0 };
@@ -160,6 +163,8 @@ static int64_t at_end(rl_call *c, rl_gstream *s)
     return 0;
 }
 
+/* "Nothing now" and "nothing any more" look alike to rl_stream_read; the end is asked for after it,
+ * so a token that comes in between is found at the next wake. */
 int64_t rl_gstream_read(rl_call *c, rl_gstream *s, char *out, size_t cap)
 {
     size_t n = 0;

@@ -2,6 +2,7 @@
 
 #include "guest/generate.h"
 
+/* Row and use together: a closed handle's number names nothing until the count has gone around. */
 static uint32_t number_of(const rl_handles *h, const rl_handle *row)
 {
     uint32_t at = (uint32_t)(row - h->row);
@@ -9,6 +10,7 @@ static uint32_t number_of(const rl_handles *h, const rl_handle *row)
     return (row->uses * RL_MAX_HANDLES + at) % (uint32_t)INT32_MAX + 1;
 }
 
+/* The least used row, so that numbers come back as late as can be. */
 rl_handle *rl_handle_new(rl_handles *h, uint32_t *number)
 {
     rl_handle *best = NULL;

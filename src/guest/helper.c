@@ -52,6 +52,7 @@ void rl_op_begin(rl_op *op)
     atomic_fetch_add(&op->refs, 1);
 }
 
+/* The wake comes before our reference goes: it keeps the run alive. */
 void rl_op_finish(rl_op *op)
 {
     atomic_store(&op->finished, true);
@@ -127,6 +128,7 @@ static void *helper_main(void *arg)
     }
 }
 
+/* Each parked run waits on one op at most, so the queue has room for all of them. */
 realm_status rl_helpers_start(rl_runtime *rt, realm_error *err)
 {
     pthread_attr_t attr;

@@ -12,6 +12,7 @@ static const char *extern_name(wasm_externkind_t kind)
     return kind < sizeof extern_names / sizeof *extern_names ? extern_names[kind] : "other";
 }
 
+/* Functions by their signature, all else by its kind. */
 static void put_type(rl_json *j, const wasm_externtype_t *ext)
 {
     char text[256];
@@ -81,6 +82,7 @@ static void put_exports(rl_json *j, const wasmtime_module_t *m)
     wasm_exporttype_vec_delete(&exports);
 }
 
+/* null for a program without one. */
 static void put_memory(rl_json *j, const rl_shape *s)
 {
     if (!s->has_memory) {
@@ -107,6 +109,7 @@ static void put_caps(rl_json *j, uint32_t caps)
     rl_json_end_array(j);
 }
 
+/* A program that could not be loaded is described too, with its first problem. */
 realm_status rl_program_inspect(rl_runtime *rt, const void *wasm, size_t n, rl_buf *json,
                                 realm_error *err)
 {

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <string.h>
 
+/* Helper thread. Concurrent openings of one file join one load inside the engine. */
 static void open_work(rl_op *base)
 {
     rl_open_op *op = (rl_open_op *)base;
@@ -75,6 +76,7 @@ static bool begin_open(rl_run *run)
     return false;
 }
 
+/* Called again at each wake of a run that waits for its model. */
 bool rl_models_begin(rl_run *run)
 {
     rl_op *op = run->opening;
@@ -115,6 +117,7 @@ int64_t rl_env_get(rl_call *c, uint64_t id, rl_env_model **out)
     return rl_call_fail(c, REALM_ENOTFOUND, "no model has the id %llu", (unsigned long long)id);
 }
 
+/* Ids start at 1 and the lowest free one is taken. */
 int64_t rl_env_add(rl_call *c, rl_lm *lm)
 {
     uint32_t i;

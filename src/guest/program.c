@@ -32,7 +32,7 @@ realm_status rl_wasm_fail(realm_error *err, realm_status st, const char *what,
 static const rl_row **find_rows(const rl_program *p, const wasm_importtype_vec_t *imports,
                                 realm_error *err)
 {
-    const rl_row **rows = rl_alloc_array(imports->size + 1, sizeof *rows);
+    const rl_row **rows = rl_alloc_array(imports->size + 1, sizeof(const rl_row *));
     size_t i;
 
     if (!rows) {
@@ -49,6 +49,7 @@ static const rl_row **find_rows(const rl_program *p, const wasm_importtype_vec_t
     return rows;
 }
 
+/* A module may import one function many times; the linker wants it once. */
 static bool seen_before(const rl_row *const *rows, size_t i)
 {
     size_t k;
@@ -128,6 +129,7 @@ static bool imports_abort(const wasm_importtype_vec_t *imports)
     return false;
 }
 
+/* wasmtime has refused what the pool cannot hold; this says it in our words when limits differ. */
 static realm_status check_size(const rl_program *p, realm_error *err)
 {
     if (p->shape.min_bytes > p->rt->max_memory)
@@ -159,6 +161,7 @@ static realm_status link_program(rl_program *p, const void *wasm, size_t n, real
     return e ? rl_wasm_fail(err, REALM_EINVAL, "the program cannot be linked", e) : REALM_OK;
 }
 
+/* Refused before a compiler sees it, with a sentence for what people upload by mistake. */
 static realm_status check_bytes(const void *wasm, size_t n, realm_error *err)
 {
     static const uint8_t magic[8] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };

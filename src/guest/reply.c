@@ -81,6 +81,7 @@ bool rl_reply_take_news(rl_reply *r)
     return news;
 }
 
+/* `waiting` is set under the same lock that found no room: the reader cannot miss the writer. */
 size_t rl_reply_text(rl_reply *r, const void *p, size_t n)
 {
     size_t take;
@@ -127,6 +128,7 @@ void rl_reply_close(rl_reply *r)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* With the lock: until a piece is there, the end, or the time is over. */
 static void wait_filled(rl_reply *r, int64_t wait_ms)
 {
     uint64_t end = rl_clock_ns() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * 1000000u;
@@ -235,6 +237,7 @@ void rl_emit_drop(rl_run *run)
     run->emit.owned = NULL;
 }
 
+/* May be called at any wake; what is sent is counted already. */
 bool rl_emit_pump(rl_run *run)
 {
     size_t left = run->emit.n - run->emit.at;
@@ -274,6 +277,7 @@ static void abandon_emit(rl_call *c)
     rl_emit_drop(c->run);
 }
 
+/* resume of a parked emit: the reader has made room, or the wake was another's. */
 static int64_t emit_more(rl_call *c)
 {
     if (!rl_emit_pump(c->run))

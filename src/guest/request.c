@@ -9,7 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-#define STOP_BYTES 256u
+#define STOP_BYTES  256u
+#define REQUEST_MAX ((size_t)64 << 20)
 
 /* A parameter: from "params", else from the Request itself. NULL when absent or null. */
 static json_t *param(const json_t *root, const char *key)
@@ -21,6 +22,7 @@ static json_t *param(const json_t *root, const char *key)
     return json_is_null(v) ? NULL : v;
 }
 
+/* Both names that clients use. */
 static realm_status read_max_tokens(rl_gen *g, const json_t *root, realm_error *err)
 {
     const json_t *v = param(root, "max_tokens");
@@ -51,6 +53,7 @@ static realm_status add_stop(rl_gen *g, const json_t *v, realm_error *err)
     return REALM_OK;
 }
 
+/* One string or a list of them. */
 static realm_status read_stops(rl_gen *g, const json_t *root, realm_error *err)
 {
     json_t *v = param(root, "stop"), *item;
@@ -69,8 +72,27 @@ static realm_status read_stops(rl_gen *g, const json_t *root, realm_error *err)
     return st;
 }
 
+static int add_piece(const char *piece, size_t n, void *ctx)
+{
+    return rl_buf_add(ctx, piece, n) == REALM_OK ? 0 : -1;
+}
+
+/* Writes a value as text; takes the value. NULL is a value there was no memory for. */
+static realm_status write_json(rl_buf *text, json_t *v, realm_error *err)
+{
+    int rc;
+
+    rl_buf_init(text, REQUEST_MAX);
+    rc = v ? json_dump_callback(v, add_piece, text, JSON_COMPACT) : -1;
+    json_decref(v);
+    if (rc == 0)
+        return REALM_OK;
+    rl_buf_deinit(text);
+    return realm_fail(err, REALM_ENOMEM, "no memory for the request");
+}
+
 /* The object the sampler's own reader understands: params over the Request's own keys. */
-static char *params_text(const json_t *root)
+static json_t *sampler_params(const json_t *root)
 {
     static const char *const keys[] = { "temperature",
                                         "top_k",
@@ -84,7 +106,6 @@ static char *params_text(const json_t *root)
                                         "choice",
                                         "logit_bias" };
     json_t *o = json_object();
-    char *text;
     size_t i;
 
     for (i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -93,9 +114,7 @@ static char *params_text(const json_t *root)
         if (v)
             (void)json_object_set(o, keys[i], v);
     }
-    text = json_dumps(o, JSON_COMPACT);
-    json_decref(o);
-    return text;
+    return o;
 }
 
 /* What a Request gets that says nothing: lively, but not wild. */
@@ -109,15 +128,16 @@ static void set_defaults(rl_sample_params *p, const json_t *root)
         p->top_k = 40;
 }
 
+/* The sampler checks ranges and names what is wrong. */
 static realm_status read_params(rl_gen *g, const json_t *root, realm_error *err)
 {
-    char *text = params_text(root);
-    realm_status st;
+    rl_buf text;
+    realm_status st = write_json(&text, sampler_params(root), err);
 
-    if (!text)
-        return realm_fail(err, REALM_ENOMEM, "no memory for the request");
-    st = rl_sample_params_parse(&g->params, &g->bias, text, strlen(text), err);
-    free(text); /* jansson's */
+    if (st != REALM_OK)
+        return st;
+    st = rl_sample_params_parse(&g->params, &g->bias, text.data, text.len, err);
+    rl_buf_deinit(&text);
     if (st == REALM_OK)
         set_defaults(&g->params, root);
     return st;
@@ -125,6 +145,7 @@ static realm_status read_params(rl_gen *g, const json_t *root, realm_error *err)
 
 /* ---- the prompt ------------------------------------------------------------------------------ */
 
+/* Ids as given: no BOS is added. */
 static realm_status read_ids(rl_gen *g, const rl_lm *lm, const json_t *list, realm_error *err)
 {
     uint32_t n_vocab = rl_vocab_get_info(rl_lm_vocab(lm))->n_tokens;
@@ -171,27 +192,26 @@ static json_t *chat_request(const json_t *root)
     return o;
 }
 
+/* Only messages need a template; special strings inside them stay plain text. */
 static realm_status read_messages(rl_gen *g, const rl_lm *lm, const json_t *root, realm_error *err)
 {
     realm_error why = { .status = REALM_EUNSUPPORTED };
     const rl_chat *chat = rl_lm_chat(lm, &why);
-    json_t *request;
-    char *text;
+    rl_buf text;
     size_t n = 0;
     realm_status st;
 
     if (!chat)
         return realm_fail(err, why.status, "%s", why.text);
-    request = chat_request(root);
-    text = json_dumps(request, JSON_COMPACT);
-    json_decref(request);
-    if (!text)
-        return realm_fail(err, REALM_ENOMEM, "no memory for the request");
-    st = rl_chat_tokens(chat, rl_lm_vocab(lm), text, strlen(text), &g->ids, &n, err);
-    free(text); /* jansson's */
+    st = write_json(&text, chat_request(root), err);
+    if (st != REALM_OK)
+        return st;
+    st = rl_chat_tokens(chat, rl_lm_vocab(lm), text.data, text.len, &g->ids, &n, err);
+    rl_buf_deinit(&text);
     return take_ids(g, st, n, err);
 }
 
+/* The first of messages, ids and prompt that is there. */
 static realm_status read_prompt(rl_gen *g, const rl_lm *lm, const json_t *root, realm_error *err)
 {
     const json_t *prompt = json_object_get(root, "prompt");
@@ -220,6 +240,7 @@ static realm_status check_n(const json_t *root, realm_error *err)
     return REALM_OK;
 }
 
+/* Duplicate keys are refused: two readers of one Request could disagree about them. */
 static json_t *load_object(const char *json, size_t n, const char *what, realm_error *err)
 {
     json_error_t why;

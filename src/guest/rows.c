@@ -68,6 +68,7 @@ static size_t letter_kinds(char letter, bool wide, wasm_valkind_t out[2])
     }
 }
 
+/* The whole parameter list of a row. */
 static size_t row_params(const rl_row *row, bool wide, wasm_valkind_t kinds[MAX_PARAMS])
 {
     size_t n = 0;
@@ -102,6 +103,7 @@ wasm_functype_t *rl_row_type(const rl_row *row, bool wide)
     return wasm_functype_new(&params, &results);
 }
 
+/* Is this the type of the import, exactly? */
 static bool row_fits(const rl_row *row, bool wide, const wasm_functype_t *type)
 {
     const wasm_valtype_vec_t *params = wasm_functype_params(type);
@@ -132,6 +134,7 @@ const rl_row *rl_row_named(const wasm_name_t *module, const wasm_name_t *name)
     return NULL;
 }
 
+/* Names as people write them in text format. */
 static const char *kind_text(wasm_valkind_t kind)
 {
     switch (kind) {

@@ -17,6 +17,7 @@
 #define MAX_TIME_MS     ((uint64_t)365 * 24 * 3600 * 1000)
 #define NO_TIMER        UINT32_MAX
 
+/* The last reference: possibly an op's, on the engine thread, long after the run was done. */
 static void free_run(rl_run *run)
 {
     uint32_t i;
@@ -55,6 +56,7 @@ static bool copy_args(rl_run *run, const rl_run_opts *o)
     return true;
 }
 
+/* Everything the caller gave is copied: he may free it when rl_run_start returns. */
 static bool copy_input(rl_run *run, const rl_run_opts *o)
 {
     run->model = rl_strdup(o->model ? o->model : "");
@@ -67,6 +69,7 @@ static bool copy_input(rl_run *run, const rl_run_opts *o)
     return copy_args(run, o);
 }
 
+/* Zeros are defaults. The deadline is absolute: waiting for the model counts too. */
 static void set_limits(rl_run *run, const rl_run_opts *o)
 {
     run->max_memory = o->max_memory ? o->max_memory : RL_MEMORY_DEFAULT;
@@ -82,6 +85,7 @@ static void set_limits(rl_run *run, const rl_run_opts *o)
     run->deadline_ns = run->start_ns + run->max_time_ms * 1000000u;
 }
 
+/* Runs go to the workers in turn and stay there. */
 static rl_run *new_run(rl_runtime *rt, const rl_run_opts *o)
 {
     rl_run *run = rl_alloc(sizeof *run);
@@ -185,6 +189,7 @@ void rl_run_cancel(rl_run *run)
     rl_run_wake(run);
 }
 
+/* Waits for the worker's last touch, not for the engine: ops hold references of their own. */
 void rl_run_close(rl_run *run)
 {
     if (!run)

@@ -20,6 +20,7 @@
 #define KEEP_RESIDENT  ((size_t)64 << 10)
 #define RESERVATION    ((uint64_t)4 << 30) /* a wasm32 memory needs no bounds checks inside it */
 
+/* The kernel's limit on mappings is what bounds live guests, not memory. */
 static uint32_t default_guests(void)
 {
     FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
@@ -37,6 +38,7 @@ static uint32_t default_guests(void)
     return maps < MAX_GUESTS ? (uint32_t)maps : MAX_GUESTS;
 }
 
+/* Those this process may use, in a container too. */
 static uint32_t online_cpus(void)
 {
     cpu_set_t set;
@@ -77,6 +79,8 @@ static void set_features(wasm_config_t *c)
 #endif
 }
 
+/* One slot has all a guest can need: instance, memory, table, fiber stack. Slots keep 64 KiB
+ * resident when they are given back, so that the next guest does not fault them in again. */
 static void set_pool(wasm_config_t *c, uint32_t slots, size_t max_memory)
 {
     wasmtime_pooling_allocation_config_t *p = wasmtime_pooling_allocation_config_new();
@@ -97,6 +101,8 @@ static void set_pool(wasm_config_t *c, uint32_t slots, size_t max_memory)
     wasmtime_pooling_allocation_config_delete(p);
 }
 
+/* The reservation is address space only: with 4 GiB of it a 32-bit address cannot leave its slot.
+ */
 wasm_engine_t *rl_wasm_engine_new(uint32_t slots, size_t max_memory, realm_error *err)
 {
     wasm_config_t *c = wasm_config_new();
@@ -133,6 +139,7 @@ static realm_status start_threads(rl_runtime *rt, realm_error *err)
     return st;
 }
 
+/* Zeros are defaults; limits are rounded up to whole pages. */
 static void read_opts(rl_runtime *rt, const rl_runtime_opts *o)
 {
     size_t page = 65536;
@@ -183,6 +190,7 @@ static void wait_for_ops(const rl_runtime *rt)
         (void)usleep(500);
 }
 
+/* Ops first: they wake workers. Then workers, helpers, the ticker, and wasmtime last. */
 void rl_runtime_free(rl_runtime *rt)
 {
     uint32_t i;

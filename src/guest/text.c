@@ -26,6 +26,7 @@ static realm_status work_chat(rl_text_op *t, realm_error *err)
     return rl_chat_tokens(chat, rl_lm_vocab(t->lm), t->text, t->n, &t->ids, &t->n_ids, err);
 }
 
+/* Helper thread; a short encode also on the worker. */
 static void text_work(rl_op *base)
 {
     rl_text_op *t = (rl_text_op *)base;
@@ -47,6 +48,7 @@ static void text_work(rl_op *base)
     }
 }
 
+/* What `then` took it has set to NULL. */
 static void text_destroy(rl_op *base)
 {
     rl_text_op *t = (rl_text_op *)base;
@@ -78,6 +80,7 @@ rl_text_op *rl_text_new(rl_run *run, rl_text_kind kind, rl_lm *lm, const void *t
     return t;
 }
 
+/* Only encodes may run here: they need little stack and their time grows with the text alone. */
 int64_t rl_text_run(rl_call *c, rl_text_op *op, int64_t (*then)(rl_call *c))
 {
     int64_t r;
@@ -100,6 +103,7 @@ void *rl_items_dup(const rl_arg *a)
     return copy;
 }
 
+/* Decoding looks bytes up: fast enough for the worker at any length that fits guest memory. */
 int64_t rl_decode_call(rl_call *c, const rl_lm *lm, uint32_t ids, uint32_t out, uint32_t flags)
 {
     uint32_t *list = rl_items_dup(&c->arg[ids]);

@@ -21,6 +21,8 @@ static void sleep_idle(rl_ticker *t)
     (void)pthread_mutex_unlock(&t->lock);
 }
 
+/* The epoch also rises for a while after the last guest has left: starting a timer costs more than
+ * some idle ticks. */
 static void *ticker_main(void *arg)
 {
     rl_ticker *t = arg;
@@ -72,6 +74,7 @@ void rl_ticker_stop(rl_ticker *t)
     t->started = false;
 }
 
+/* The counter first, then the flag: see sleep_idle. */
 void rl_ticker_enter(rl_ticker *t)
 {
     atomic_fetch_add(&t->computing, 1);

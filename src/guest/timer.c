@@ -4,6 +4,7 @@
 
 #define NOT_IN UINT32_MAX /* heap_at of a run without a timer; run.c starts with it */
 
+/* Keeps the run's own index true, so that it can be moved from the middle. */
 static void put(rl_worker *w, uint32_t i, rl_run *run)
 {
     w->heap[i] = run;
@@ -34,6 +35,7 @@ static void sift_down(rl_worker *w, uint32_t i, rl_run *run)
     put(w, i, run);
 }
 
+/* The last run takes the empty place and goes up or down from there. */
 void rl_timer_remove(rl_worker *w, rl_run *run)
 {
     uint32_t i = run->heap_at;

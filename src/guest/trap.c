@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* In words for people who wrote the program, not for us. */
 static const char *code_text(wasmtime_trap_code_t code)
 {
     switch (code) {
@@ -58,6 +59,7 @@ bool rl_memory_end(rl_run *run)
     return true;
 }
 
+/* After a refused growth any trap is that limit's: allocators answer with unreachable. */
 static void end_by_trap(rl_run *run)
 {
     wasmtime_trap_code_t code;
@@ -78,6 +80,7 @@ static void end_by_trap(rl_run *run)
     }
 }
 
+/* An error instead of a trap comes from instantiation: a segment out of bounds, no slot. */
 void rl_trap_end(rl_run *run)
 {
     realm_error err;

@@ -36,6 +36,7 @@ void rl_run_wake(rl_run *run)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+/* With the lock: until a run is woken or the first timer is due. */
 static void wait_ready(rl_worker *w)
 {
     uint64_t at_ns;
@@ -89,6 +90,7 @@ static void drop_guest(rl_run *run)
     run->wasi = NULL;
 }
 
+/* The place is free once the store is: a new run finds a slot in the pool. */
 static void count_run(rl_run *run)
 {
     rl_runtime *rt = run->rt;
@@ -114,6 +116,7 @@ static void release(rl_run *run)
     rl_run_unref(run);
 }
 
+/* The end of every run, however it came. */
 static void finish(rl_worker *w, rl_run *run)
 {
     rl_timer_remove(w, run);
@@ -125,6 +128,7 @@ static void finish(rl_worker *w, rl_run *run)
 
 /* ---- one look at a run ----------------------------------------------------------------------- */
 
+/* In the order of what a caller would rather hear. */
 static void check_limits(rl_run *run, uint64_t now)
 {
     if (atomic_load(&run->cancelled))
@@ -153,6 +157,7 @@ static bool resume(rl_run *run)
     return true;
 }
 
+/* Every run that waits has one: its deadline at the latest. */
 static void set_timer(rl_worker *w, rl_run *run)
 {
     uint64_t at = run->deadline_ns;
@@ -162,6 +167,7 @@ static void set_timer(rl_worker *w, rl_run *run)
     rl_timer_set(w, run, at);
 }
 
+/* CPU is charged for the whole look, the host's part of calls included. */
 static void compute(rl_worker *w, rl_run *run)
 {
     uint64_t cpu = rl_clock_thread_cpu_ns();
@@ -184,6 +190,8 @@ static void compute(rl_worker *w, rl_run *run)
         run->notify(run->notify_ctx);
 }
 
+/* One run's turn. It ends after at most a millisecond in the guest (the epoch), or when it waits.
+ */
 static void look_at(rl_worker *w, rl_run *run)
 {
     bool was_parked = run->call.parked;
@@ -232,6 +240,7 @@ static void *worker_main(void *arg)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* Timers are monotonic: so is the condition variable that waits for them. */
 static void init_locks(rl_worker *w)
 {
     pthread_condattr_t attr;
