@@ -207,7 +207,7 @@ void rl_kv_block_unref(rl_kv_pool *p, void *block)
 
     if (--c->refs[i])
         return;
-    if (p->poison) /* all ones is a NaN in bf16 and in f32 */
+    if (p->poison) /* all ones is a NaN in f16, bf16 and f32 */
         memset(block, 0xff, p->block_bytes[c->group]);
     if (c->n_used == c->n_blocks)
         chunk_link_front(c);

@@ -158,6 +158,12 @@ static void bits_do_not_move(rl_kv_type kv)
     free_truth(&t);
 }
 
+static void with_f16(void **state)
+{
+    (void)state;
+    bits_do_not_move(RL_KV_F16);
+}
+
 static void with_bf16(void **state)
 {
     (void)state;
@@ -173,6 +179,7 @@ static void with_f32(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(with_f16),
         cmocka_unit_test(with_bf16),
         cmocka_unit_test(with_f32),
     };

@@ -204,7 +204,7 @@ static void superblocks_return_to_the_budget(void **state)
 {
     fixture *f = *state;
     rl_kv_layout small = {
-        .type = RL_KV_BF16, .n_groups = 1, .n_layers = { 2 }, .n_heads = 1, .head_dim = 32
+        .type = RL_KV_F16, .n_groups = 1, .n_layers = { 2 }, .n_heads = 1, .head_dim = 32
     };
     rl_kv_pool *other;
     rl_kv_seq s;
