@@ -63,7 +63,7 @@ static uint64_t integer_bits(rl_gguf_kind kind, const uint8_t *p, bool *negative
     case RL_GGUF_U64:
         return rl_gguf_le64(p);
     case RL_GGUF_I8:
-        v = (int8_t)p[0];
+        v = (int64_t)(p[0] ^ 0x80) - 0x80;
         break;
     case RL_GGUF_I16:
         v = (int16_t)(uint16_t)(p[0] | p[1] << 8);

@@ -223,8 +223,8 @@ static int write_json(const char *p, size_t n, void *buf)
     return rl_buf_add(buf, p, n) == REALM_OK ? 0 : -1;
 }
 
-/* Renders the request, its strings marked when `marks` is not NULL. *text is realm_text_free's. */
-static realm_status render(const rl_chat *c, const char *request, size_t n, const rl_marks *marks,
+/* Renders the request, its strings marked if so wanted. *text is realm_text_free's. */
+static realm_status render(const rl_chat *c, const char *request, size_t n, bool marked,
                            RealmText *text, realm_error *err)
 {
     json_t *r = NULL;
@@ -234,11 +234,11 @@ static realm_status render(const rl_chat *c, const char *request, size_t n, cons
     int32_t answer;
 
     rl_buf_init(&data, 32 * MAX_REQUEST);
-    if (st == REALM_OK && marks) {
-        json_t *marked = mark_value(marks, r, &failed);
+    if (st == REALM_OK && marked) {
+        json_t *copy = mark_value(&c->marks, r, &failed);
 
         json_decref(r);
-        r = marked;
+        r = copy;
     }
     if (st == REALM_OK && (failed || add_variables(c, r) != 0 ||
                            json_dump_callback(r, write_json, &data, JSON_COMPACT) != 0))
@@ -259,7 +259,7 @@ realm_status rl_chat_render(const rl_chat *c, const char *request, size_t n, rl_
                             realm_error *err)
 {
     RealmText text;
-    realm_status st = render(c, request, n, NULL, &text, err);
+    realm_status st = render(c, request, n, false, &text, err);
 
     if (st != REALM_OK)
         return st;
@@ -301,7 +301,7 @@ realm_status rl_chat_tokens(const rl_chat *c, const rl_vocab *v, const char *req
 
     *ids = NULL;
     *n_ids = 0;
-    st = render(c, request, n, &c->marks, &text, err);
+    st = render(c, request, n, true, &text, err);
     if (st != REALM_OK)
         return st;
     len = text.n;

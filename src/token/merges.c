@@ -88,11 +88,14 @@ static bool is_part(const rl_vocab *v, uint32_t i)
 realm_status rl_merges_open(rl_vocab *v, const rl_gguf_kv *kv, realm_error *err)
 {
     rl_gguf_index ix = { 0 };
+    realm_status st;
     block *b = rl_alloc(sizeof *b);
-    realm_status st = rl_vocab_index(v, &ix, v->raw, is_part, err);
 
-    if (st == REALM_OK && (!b || rl_map_init(&v->merges, kv->n) != REALM_OK))
-        st = realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary");
+    if (!b || rl_map_init(&v->merges, kv->n) != REALM_OK) {
+        rl_free(b);
+        return realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary");
+    }
+    st = rl_vocab_index(v, &ix, v->raw, is_part, err);
     if (st == REALM_OK)
         st = add_all(v, &ix, kv, b, err);
     rl_gguf_index_deinit(&ix);

@@ -13,16 +13,22 @@
 
 static const char space_mark[] = "\xe2\x96\x81"; /* U+2581 */
 
-/* Copies text to `to`, the space marks as spaces. -> bytes written */
+/* Copies text to `to`, which may be the same, the space marks as spaces. -> bytes written */
 static size_t unmark(char *to, const char *text, size_t n)
 {
     size_t k = 0;
 
     for (size_t i = 0; i < n;) {
-        if (text[i] == space_mark[0] && n - i >= 3 && memcmp(text + i, space_mark, 3) == 0) {
+        const char *next = memchr(text + i, space_mark[0], n - i);
+        size_t plain = next ? (size_t)(next - text) - i : n - i;
+
+        memmove(to + k, text + i, plain);
+        k += plain;
+        i += plain;
+        if (n - i >= 3 && memcmp(text + i, space_mark, 3) == 0) {
             to[k++] = ' ';
             i += 3;
-        } else {
+        } else if (i < n) {
             to[k++] = text[i++];
         }
     }
@@ -164,10 +170,13 @@ uint32_t rl_spm_pair(const void *ctx, rl_symbol left, rl_symbol right, const cha
     return *merged == RL_INDEX_NONE ? RL_MERGE_NEVER : v->priority[*merged];
 }
 
+/* A symbol that merged has its id; one that stayed a character is looked up only now. */
 static void emit(rl_encoder *e, uint32_t id, const char *text, size_t n)
 {
     const rl_vocab *v = e->v;
 
+    if (id == RL_NO_TOKEN)
+        id = rl_gguf_index_find(&v->words, text, n);
     if (id != RL_NO_TOKEN) {
         rl_ids_add(&e->ids, id);
         return;
@@ -196,8 +205,7 @@ static realm_status encode_word(rl_encoder *e, const char *text, size_t n)
         int len = rl_utf8_next(text + i, n - i, &cp);
         size_t step = len > 0 ? (size_t)len : 1;
 
-        m->symbols[k].id = rl_gguf_index_find(&e->v->words, text + i, step);
-        m->symbols[k++].begin = (uint32_t)i;
+        m->symbols[k++] = (rl_symbol){ RL_NO_TOKEN, (uint32_t)i };
         i += step;
     }
     m->symbols[k].begin = (uint32_t)n;

@@ -218,7 +218,7 @@ static const struct damage {
     { "more rows than data", AT_T0_DIM1, 0, 8, 6, "wants bytes" },
     { "more rows than space before t1", AT_T0_DIM1, 0, 8, 4, "overlap" },
     { "type 4", AT_T0_TYPE, 0, 4, 4, "unknown type 4" },
-    { "type 40", AT_T0_TYPE, 0, 4, 40, "unknown type 40" },
+    { "type past the last", AT_T0_TYPE, 0, 4, RL_TYPE_COUNT, "unknown type" },
     { "type all ones", AT_T0_TYPE, 0, 4, UINT32_MAX, "unknown type" },
     { "type with larger blocks", AT_T0_TYPE, 0, 4, RL_TYPE_Q4_K, "no whole blocks" },
     { "type larger", AT_T0_TYPE, 0, 4, RL_TYPE_F32, "wants bytes" },
