@@ -52,7 +52,7 @@ typedef enum realm_status {
  * that took it answered something other than REALM_OK. */
 typedef struct realm_error {
     realm_status status;
-    char         text[240];
+    char text[240];
 } realm_error;
 
 /* Writes `st` and the formatted sentence into `err` (NULL is fine) and returns `st`, so that a
@@ -64,7 +64,7 @@ REALM_API realm_status realm_fail(realm_error *err, realm_status st, const char 
  * that is no row. */
 REALM_API const char *realm_status_name(realm_status st);
 REALM_API const char *realm_status_text(realm_status st);
-REALM_API int         realm_status_http(realm_status st);
+REALM_API int realm_status_http(realm_status st);
 
 #ifdef __cplusplus
 }

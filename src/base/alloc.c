@@ -29,7 +29,7 @@ static int injected(void)
 {
     static _Atomic long target = -1;
     static _Atomic long calls;
-    long                t = atomic_load_explicit(&target, memory_order_relaxed);
+    long t = atomic_load_explicit(&target, memory_order_relaxed);
 
     if (t < 0) {
         t = fail_at();
@@ -57,7 +57,7 @@ void *rl_realloc(void *p, size_t bytes)
 
 void *rl_alloc_aligned(size_t align, size_t bytes)
 {
-    void  *p;
+    void *p;
     size_t rounded = (bytes + align - 1) / align * align;
 
     RL_ASSERT(align >= 16 && (align & (align - 1)) == 0);
@@ -91,10 +91,10 @@ void rl_free(void *p)
 /* mmap gives 4 KiB alignment: ask for one huge page more and cut both ends off. */
 void *rl_pages_map(size_t bytes)
 {
-    size_t    want = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    uint8_t  *raw;
+    size_t want = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uint8_t *raw;
     uintptr_t at;
-    size_t    head;
+    size_t head;
 
     if (want < bytes || injected())
         return NULL;

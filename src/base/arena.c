@@ -10,13 +10,13 @@
 
 struct rl_arena_chunk {
     struct rl_arena_chunk *next;
-    uint8_t                pad[ALIGN - sizeof(void *)];
-    uint8_t                data[];
+    uint8_t pad[ALIGN - sizeof(void *)];
+    uint8_t data[];
 };
 
 static int new_chunk(rl_arena *a, size_t bytes)
 {
-    size_t                 cap = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+    size_t cap = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
     struct rl_arena_chunk *c = rl_alloc_aligned(ALIGN, sizeof *c + cap);
 
     if (!c)
@@ -31,7 +31,7 @@ static int new_chunk(rl_arena *a, size_t bytes)
 void *rl_arena_alloc(rl_arena *a, size_t bytes)
 {
     size_t need = (bytes + ALIGN - 1) & ~(ALIGN - 1);
-    void  *p;
+    void *p;
 
     if (need < bytes || need > SIZE_MAX / 2)
         return NULL;

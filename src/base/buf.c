@@ -29,7 +29,7 @@ void rl_buf_clear(rl_buf *b)
 static realm_status reserve(rl_buf *b, size_t n)
 {
     size_t cap = b->cap ? b->cap : 64;
-    char  *p;
+    char *p;
 
     if (b->failed)
         return REALM_ENOMEM;
@@ -71,8 +71,8 @@ realm_status rl_buf_adds(rl_buf *b, const char *s)
 
 realm_status rl_buf_addf(rl_buf *b, const char *fmt, ...)
 {
-    va_list      args;
-    int          n;
+    va_list args;
+    int n;
     realm_status st;
 
     va_start(args, fmt);

@@ -7,6 +7,6 @@
 uint64_t rl_clock_ns(void);            /* monotonic */
 uint64_t rl_clock_thread_cpu_ns(void); /* CPU time of the calling thread */
 uint64_t rl_clock_process_cpu_ns(void);
-int64_t  rl_clock_unix_s(void);        /* wall clock, seconds since 1970 */
+int64_t rl_clock_unix_s(void); /* wall clock, seconds since 1970 */
 
 #endif

@@ -49,7 +49,7 @@ static realm_status each_chunk(int fd, const char *path, char *chunk,
                                realm_error *err)
 {
     for (;;) {
-        ssize_t      n = read(fd, chunk, READ_CHUNK);
+        ssize_t n = read(fd, chunk, READ_CHUNK);
         realm_status st;
 
         if (n < 0 && errno == EINTR)
@@ -67,10 +67,10 @@ static realm_status each_chunk(int fd, const char *path, char *chunk,
 static realm_status walk_file(const char *path, realm_status (*feed)(void *, const char *, size_t),
                               void *ctx, uint64_t *total, realm_error *err)
 {
-    struct stat  sb;
+    struct stat sb;
     realm_status st = REALM_OK;
-    int          fd = open_regular(path, &sb, &st, err);
-    char        *chunk;
+    int fd = open_regular(path, &sb, &st, err);
+    char *chunk;
 
     if (fd < 0)
         return st;
@@ -103,9 +103,9 @@ bool rl_fs_exists(const char *path)
 realm_status rl_fs_sync_parent(const char *path, realm_error *err)
 {
     const char *slash = strrchr(path, '/');
-    char       *dir = slash ? rl_strndup(path, slash == path ? 1 : (size_t)(slash - path))
-                            : rl_strdup(".");
-    int         fd;
+    char *dir =
+        slash ? rl_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : rl_strdup(".");
+    int fd;
 
     if (!dir)
         return realm_fail(err, REALM_ENOMEM, "%s: no memory", path);
@@ -140,8 +140,8 @@ static int write_all(int fd, const char *p, size_t n)
 realm_status rl_fs_write(const char *path, const void *data, size_t n, realm_error *err)
 {
     realm_status st = REALM_OK;
-    rl_buf       tmp;
-    int          fd;
+    rl_buf tmp;
+    int fd;
 
     rl_buf_init(&tmp, 4096);
     (void)rl_buf_addf(&tmp, "%s.XXXXXX", path);
@@ -164,7 +164,7 @@ realm_status rl_fs_write(const char *path, const void *data, size_t n, realm_err
 realm_status rl_fs_mkdirs(const char *path, realm_error *err)
 {
     realm_status st = REALM_OK;
-    char        *p = rl_strdup(path);
+    char *p = rl_strdup(path);
 
     if (!p)
         return realm_fail(err, REALM_ENOMEM, "%s: no memory", path);
@@ -185,10 +185,10 @@ realm_status rl_fs_mkdirs(const char *path, realm_error *err)
 }
 
 typedef struct hashing {
-    EVP_MD_CTX    *md; /* owned */
+    EVP_MD_CTX *md; /* owned */
     rl_progress_fn progress;
-    void          *ctx;
-    uint64_t       done, total;
+    void *ctx;
+    uint64_t done, total;
 } hashing;
 
 static realm_status feed_hash(void *ctx, const char *p, size_t n)
@@ -217,9 +217,9 @@ static void to_hex(const unsigned char *digest, char hex[RL_SHA256_HEX])
 realm_status rl_fs_sha256(const char *path, char hex[RL_SHA256_HEX], rl_progress_fn progress,
                           void *ctx, realm_error *err)
 {
-    hashing       h = { .md = EVP_MD_CTX_new(), .progress = progress, .ctx = ctx };
+    hashing h = { .md = EVP_MD_CTX_new(), .progress = progress, .ctx = ctx };
     unsigned char digest[EVP_MAX_MD_SIZE];
-    realm_status  st;
+    realm_status st;
 
     if (!h.md || EVP_DigestInit_ex(h.md, EVP_sha256(), NULL) != 1) {
         EVP_MD_CTX_free(h.md);

@@ -11,8 +11,8 @@
 realm_status rl_fs_read(const char *path, rl_buf *out, realm_error *err) REALM_MUST_USE;
 
 /* Writes next to `path`, fsyncs, renames over it, fsyncs the folder. Disk full is EDISK. */
-realm_status rl_fs_write(const char *path, const void *data, size_t n, realm_error *err)
-    REALM_MUST_USE;
+realm_status rl_fs_write(const char *path, const void *data, size_t n,
+                         realm_error *err) REALM_MUST_USE;
 
 /* Creates `path` and its parents with mode 0700; existing folders are fine. */
 realm_status rl_fs_mkdirs(const char *path, realm_error *err) REALM_MUST_USE;
@@ -33,6 +33,6 @@ typedef bool (*rl_progress_fn)(void *ctx, uint64_t done, uint64_t total);
 /* SHA-256 of a file and of memory, as lower-case hex. */
 realm_status rl_fs_sha256(const char *path, char hex[RL_SHA256_HEX], rl_progress_fn progress,
                           void *ctx, realm_error *err) REALM_MUST_USE;
-void         rl_sha256(const void *data, size_t n, char hex[RL_SHA256_HEX]);
+void rl_sha256(const void *data, size_t n, char hex[RL_SHA256_HEX]);
 
 #endif

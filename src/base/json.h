@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 typedef struct rl_json {
-    rl_buf *buf;   /* borrowed */
-    bool    comma; /* the next value needs a comma before it */
+    rl_buf *buf; /* borrowed */
+    bool comma;  /* the next value needs a comma before it */
 } rl_json;
 
 static inline rl_json rl_json_on(rl_buf *buf)

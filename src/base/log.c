@@ -15,8 +15,8 @@ void rl_log_set_level(rl_log_level least)
 void rl_log(rl_log_level level, const char *fmt, ...)
 {
     static const char *const names[] = { "debug", "info", "warning", "error" };
-    char                     line[1024];
-    va_list                  args;
+    char line[1024];
+    va_list args;
 
     if ((int)level < atomic_load(&least_level))
         return;

@@ -8,14 +8,14 @@
 
 struct rl_queue {
     pthread_mutex_t lock;
-    pthread_cond_t  filled;
-    uint32_t        cap, head, count, wakes;
-    void           *items[]; /* [cap] ring */
+    pthread_cond_t filled;
+    uint32_t cap, head, count, wakes;
+    void *items[]; /* [cap] ring */
 };
 
 rl_queue *rl_queue_new(uint32_t cap)
 {
-    rl_queue          *q = rl_alloc(sizeof *q + (size_t)cap * sizeof(void *));
+    rl_queue *q = rl_alloc(sizeof *q + (size_t)cap * sizeof(void *));
     pthread_condattr_t attr;
 
     if (!q)
@@ -55,7 +55,7 @@ realm_status rl_queue_push(rl_queue *q, void *item)
 /* Waits with the lock held until there is an item, a wake, or the deadline. */
 static void wait_filled(rl_queue *q, int64_t wait_ns)
 {
-    uint64_t        end = rl_clock_ns() + (uint64_t)(wait_ns > 0 ? wait_ns : 0);
+    uint64_t end = rl_clock_ns() + (uint64_t)(wait_ns > 0 ? wait_ns : 0);
     struct timespec at = { .tv_sec = (time_t)(end / 1000000000u),
                            .tv_nsec = (long)(end % 1000000000u) };
 

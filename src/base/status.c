@@ -5,9 +5,9 @@
 
 static const struct {
     realm_status st;
-    int          http;
-    const char  *name;
-    const char  *text;
+    int http;
+    const char *name;
+    const char *text;
 } rows[] = {
 #define ROW(name, number, http, text) { REALM_##name, http, #name, text },
     REALM_STATUS_MAP(ROW)

@@ -35,9 +35,9 @@ static bool second_ok(uint8_t lead, uint8_t b)
 int rl_utf8_next(const char *s, size_t n, uint32_t *cp)
 {
     static const uint8_t lead_mask[5] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
-    const uint8_t       *p = (const uint8_t *)s;
-    int                  len = lead_length(p[0]);
-    uint32_t             c;
+    const uint8_t *p = (const uint8_t *)s;
+    int len = lead_length(p[0]);
+    uint32_t c;
 
     if (len == 0)
         return 0;

@@ -15,24 +15,24 @@
 #define SPIN_NS 30000u
 
 typedef struct worker {
-    rl_work  *pool;
+    rl_work *pool;
     pthread_t thread;
-    uint32_t  index;
+    uint32_t index;
 } worker;
 
 /* One region at a time. `epoch` is raised to start it; each helper adds one to `finished` when the
  * counter has run out. The caller reuses the fields only after all helpers finished. */
 struct rl_work {
-    uint32_t           n_threads;
-    _Atomic bool       stop;
-    rl_work_fn         fn;
-    void              *ctx;
-    uint32_t           n_items;
+    uint32_t n_threads;
+    _Atomic bool stop;
+    rl_work_fn fn;
+    void *ctx;
+    uint32_t n_items;
     _Alignas(64) _Atomic uint32_t next;     /* first unclaimed item */
     _Alignas(64) _Atomic uint32_t epoch;    /* futex of the sleeping helpers */
     _Alignas(64) _Atomic uint32_t finished; /* futex of the waiting caller */
-    _Atomic uint32_t              sleepers;
-    worker                        workers[];
+    _Atomic uint32_t sleepers;
+    worker workers[];
 };
 
 static void futex_wait(_Atomic uint32_t *at, uint32_t seen)
@@ -82,7 +82,7 @@ static uint32_t wait_change(rl_work *w, _Atomic uint32_t *at, uint32_t seen)
 
 static void *worker_main(void *arg)
 {
-    worker  *me = arg;
+    worker *me = arg;
     rl_work *w = me->pool;
     uint32_t epoch = 0;
 

@@ -15,8 +15,8 @@ typedef struct rl_work rl_work;
 typedef void (*rl_work_fn)(void *ctx, uint32_t item, uint32_t worker);
 
 rl_work *rl_work_new(uint32_t n_threads); /* 1..64, the caller included; NULL on failure */
-void     rl_work_free(rl_work *w);        /* NULL is fine */
+void rl_work_free(rl_work *w);            /* NULL is fine */
 uint32_t rl_work_threads(const rl_work *w);
-void     rl_work_run(rl_work *w, uint32_t n_items, rl_work_fn fn, void *ctx);
+void rl_work_run(rl_work *w, uint32_t n_items, rl_work_fn fn, void *ctx);
 
 #endif

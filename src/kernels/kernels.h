@@ -1,14 +1,14 @@
 /* Kernels: pure arithmetic on the caller's memory. No allocation, no threads, no errors.
  *
- * 1. rl_kernels is a struct of function pointers: the scalar reference (ref/) fills every slot, each
- *    CPU level (x86/ *_avx2.c, *_avx512.c) overwrites what it improves. The reference is the
+ * 1. rl_kernels is a struct of function pointers: the scalar reference (ref/) fills every slot,
+ * each CPU level (x86/ *_avx2.c, *_avx512.c) overwrites what it improves. The reference is the
  *    specification: every level answers the same bits (tests/kcheck compares with memcmp).
  * 2. A result row depends on its own input row alone: not on how many rows stand beside it, on the
  *    order of calls, on the thread or on the level (DESIGN decision 3).
  * 3. Sums over a row run in 16 fixed lanes (element i goes to lane i % 16, in rising order), folded
  *    as l[i] += l[i + 8], then + 4, + 2, + 1. Fused multiply-add wherever the text says fma.
- * 4. No libm: exp is our own polynomial. No pointer needs alignment unless it says so; packed panels
- *    and scratch are 64-byte aligned.
+ * 4. No libm: exp is our own polynomial. No pointer needs alignment unless it says so; packed
+ * panels and scratch are 64-byte aligned.
  * 5. Any thread; the structs are constant after rl_kernels_get. */
 #ifndef RL_KERNELS_KERNELS_H
 #define RL_KERNELS_KERNELS_H
@@ -26,7 +26,7 @@ typedef enum rl_level {
 } rl_level;
 
 const char *rl_level_name(rl_level level); /* "ref" "avx2" "avx512" */
-rl_level    rl_level_of_cpu(void);         /* the highest this CPU and kernel offer */
+rl_level rl_level_of_cpu(void);            /* the highest this CPU and kernel offer */
 const char *rl_cpu_name(void);             /* "AMD EPYC 9R14", for reports */
 
 /* ---- activations ----------------------------------------------------------------------------- */
@@ -35,17 +35,17 @@ const char *rl_cpu_name(void);             /* "AMD EPYC 9R14", for reports */
  * s below FLT_MIN: all q and s are 0. A value that is not finite: all q 0 and s NaN, which every
  * output of the row then shows. */
 typedef struct rl_act32 {
-    int8_t  q[32];
-    float   s;
+    int8_t q[32];
+    float s;
     int32_t bias; /* -128 * sum of q, for kernels with weights made unsigned */
 } rl_act32;
 
 /* The same per 256 columns. */
 typedef struct rl_act256 {
-    int8_t  q[256];
+    int8_t q[256];
     int32_t bias16[16]; /* -32 * sum of q over 16 */
     int16_t sum32[8];   /* sums of q over 32 */
-    float   s;
+    float s;
 } rl_act256;
 
 /* m rows of k activations in the forms their matmuls take. Only the forms in `forms` are filled.
@@ -53,11 +53,11 @@ typedef struct rl_act256 {
 typedef struct rl_acts {
     uint32_t m, k;
     uint32_t forms; /* bit (1 << rl_act_form) */
-    float   *f32;   /* [m][k] */
+    float *f32;     /* [m][k] */
     uint8_t *q32;   /* [m] rows of rl_act32 [k / 32] */
-    size_t   q32_stride;
+    size_t q32_stride;
     uint8_t *q256; /* [m] rows of rl_act256 [k / 256] */
-    size_t   q256_stride;
+    size_t q256_stride;
 } rl_acts;
 
 static inline rl_act32 *rl_acts_q32(const rl_acts *a, uint32_t row)
@@ -70,19 +70,19 @@ static inline rl_act256 *rl_acts_q256(const rl_acts *a, uint32_t row)
     return (rl_act256 *)(void *)(a->q256 + row * a->q256_stride);
 }
 
-/* Bytes that m rows x k columns in `forms` take, and the carving of `memory` (64-byte aligned). k is
- * a multiple of 32 with RL_ACT_Q8_32 and of 256 with RL_ACT_Q8_256. */
+/* Bytes that m rows x k columns in `forms` take, and the carving of `memory` (64-byte aligned). k
+ * is a multiple of 32 with RL_ACT_Q8_32 and of 256 with RL_ACT_Q8_256. */
 size_t rl_acts_bytes(uint32_t m, uint32_t k, uint32_t forms);
-void   rl_acts_init(rl_acts *a, void *memory, uint32_t m, uint32_t k, uint32_t forms);
+void rl_acts_init(rl_acts *a, void *memory, uint32_t m, uint32_t k, uint32_t forms);
 
 /* ---- weights and matmul ---------------------------------------------------------------------- */
 
 /* A packed matrix, borrowed. */
 typedef struct rl_weight {
-    rl_type        type;
-    uint32_t       n, k;        /* [n outputs][k inputs] */
-    const uint8_t *panels;      /* [rl_weight_panels(n)][panel_bytes], 64-byte aligned */
-    size_t         panel_bytes;
+    rl_type type;
+    uint32_t n, k;         /* [n outputs][k inputs] */
+    const uint8_t *panels; /* [rl_weight_panels(n)][panel_bytes], 64-byte aligned */
+    size_t panel_bytes;
 } rl_weight;
 
 static inline uint32_t rl_weight_panels(uint32_t n)
@@ -124,20 +124,20 @@ size_t rl_kv_slab_bytes(rl_kv_type type, uint32_t head_dim);
  * out = o[d] * (1 / s). Keys that are not visible contribute nothing and are never multiplied by
  * stale memory of the block (their e is 0 and they are skipped or the memory is finite). */
 typedef struct rl_attn {
-    rl_kv_type         type;
-    uint32_t           head_dim;   /* multiple of 16, <= 256 */
-    uint32_t           group;      /* query heads that share this KV head, 1..32 */
-    uint32_t           n_tokens;   /* query tokens */
-    uint32_t           pos;        /* absolute position of the first one */
-    uint32_t           window;     /* 0: all keys before */
-    float              scale;
-    const float       *q;          /* head h of token t at q + t * q_stride + h * head_dim */
-    size_t             q_stride;   /* floats */
-    float             *out;        /* laid out like q */
-    size_t             out_stride; /* floats */
-    const void *const *blocks;     /* [(pos + n_tokens - 1) / 32 + 1] base of each block */
-    size_t             k_offset;   /* bytes from a block's base to this layer and head's K slab */
-    size_t             v_offset;
+    rl_kv_type type;
+    uint32_t head_dim; /* multiple of 16, <= 256 */
+    uint32_t group;    /* query heads that share this KV head, 1..32 */
+    uint32_t n_tokens; /* query tokens */
+    uint32_t pos;      /* absolute position of the first one */
+    uint32_t window;   /* 0: all keys before */
+    float scale;
+    const float *q;            /* head h of token t at q + t * q_stride + h * head_dim */
+    size_t q_stride;           /* floats */
+    float *out;                /* laid out like q */
+    size_t out_stride;         /* floats */
+    const void *const *blocks; /* [(pos + n_tokens - 1) / 32 + 1] base of each block */
+    size_t k_offset;           /* bytes from a block's base to this layer and head's K slab */
+    size_t v_offset;
 } rl_attn;
 
 /* Scratch bytes one attend call needs, for any n_tokens. */
@@ -145,7 +145,10 @@ size_t rl_attn_scratch_bytes(uint32_t head_dim, uint32_t group);
 
 /* ---- the struct ------------------------------------------------------------------------------ */
 
-typedef enum rl_rope_kind { RL_ROPE_NORM, RL_ROPE_NEOX } rl_rope_kind; /* pairs (2i, 2i+1) | (i, i + n/2) */
+typedef enum rl_rope_kind {
+    RL_ROPE_NORM,
+    RL_ROPE_NEOX
+} rl_rope_kind; /* pairs (2i, 2i+1) | (i, i + n/2) */
 
 typedef struct rl_kernels rl_kernels;
 
@@ -155,9 +158,9 @@ typedef void (*rl_matmul_fn)(const void *panel, uint32_t k, const rl_acts *a, ui
                              uint32_t row1, float *out, size_t ldo);
 
 struct rl_kernels {
-    rl_level     level;
-    rl_matmul_fn matmul[RL_TYPE_COUNT];       /* NULL where the type has no kernels */
-    rl_level     matmul_level[RL_TYPE_COUNT]; /* the level that slot really has */
+    rl_level level;
+    rl_matmul_fn matmul[RL_TYPE_COUNT];   /* NULL where the type has no kernels */
+    rl_level matmul_level[RL_TYPE_COUNT]; /* the level that slot really has */
 
     /* One row x [k] into row `row` of every form in a->forms. */
     void (*quantize_row)(rl_acts *a, uint32_t row, const float *x);
@@ -177,8 +180,8 @@ struct rl_kernels {
     void (*silu_mul)(const float *gate, const float *up, uint32_t n, float *out);
     void (*gelu_mul)(const float *gate, const float *up, uint32_t n, float *out);
 
-    /* Rotates the first n_rot dimensions of n_heads vectors [head_dim] in place. cos, sin: [n_rot / 2].
-     * (a, b) -> (fma(a, c, -(b * s)), fma(a, s, b * c)). */
+    /* Rotates the first n_rot dimensions of n_heads vectors [head_dim] in place. cos, sin: [n_rot /
+     * 2]. (a, b) -> (fma(a, c, -(b * s)), fma(a, s, b * c)). */
     void (*rope)(float *x, uint32_t n_heads, uint32_t head_dim, uint32_t n_rot, const float *cos,
                  const float *sin, rl_rope_kind kind);
 
@@ -190,7 +193,8 @@ struct rl_kernels {
 
     void (*attend)(const rl_attn *a, void *scratch);
 
-    /* e^x per element, own polynomial: 0 below -87.33, saturates at FLT_MAX above 88.72. NaN -> NaN */
+    /* e^x per element, own polynomial: 0 below -87.33, saturates at FLT_MAX above 88.72. NaN -> NaN
+     */
     void (*exp)(const float *x, uint32_t n, float *y);
 
     /* Index of the largest of x[0..n), n > 0; ties to the lower index; NaN never wins. */

@@ -13,8 +13,9 @@
 
 #define RL_PANEL_ROWS 16u
 
-/* The numbers of the GGUF format (ggml types). Every one that a file may name is here, so that sizes
- * can be checked and a report can name it; `compute` in the traits says which ones Realm runs. */
+/* The numbers of the GGUF format (ggml types). Every one that a file may name is here, so that
+ * sizes can be checked and a report can name it; `compute` in the traits says which ones Realm
+ * runs. */
 typedef enum rl_type {
     RL_TYPE_F32 = 0,
     RL_TYPE_F16 = 1,
@@ -62,11 +63,11 @@ typedef enum rl_act_form {
 } rl_act_form;
 
 typedef struct rl_type_traits {
-    const char *name;        /* "Q4_K" */
-    uint16_t    block;       /* weights per block; a row is a whole number of blocks */
-    uint16_t    block_bytes; /* bytes per block in the file */
-    bool        compute;     /* Realm has kernels for it */
-    rl_act_form act;         /* what its matmul takes, when `compute` */
+    const char *name;     /* "Q4_K" */
+    uint16_t block;       /* weights per block; a row is a whole number of blocks */
+    uint16_t block_bytes; /* bytes per block in the file */
+    bool compute;         /* Realm has kernels for it */
+    rl_act_form act;      /* what its matmul takes, when `compute` */
 } rl_type_traits;
 
 /* -> the traits of a type number of a file, NULL when the number is unknown. */
@@ -90,13 +91,13 @@ void rl_panel_unpack_row(rl_type type, uint32_t k, const void *panel, uint32_t r
 void rl_dequant(rl_type type, const void *blocks, size_t n, float *out);
 
 /* Half precision <-> single, exact widening, round to nearest even. */
-float    rl_f16_to_f32(uint16_t h);
+float rl_f16_to_f32(uint16_t h);
 uint16_t rl_f32_to_f16(float f);
 static inline float rl_bf16_to_f32(uint16_t b)
 {
     union {
         uint32_t u;
-        float    f;
+        float f;
     } v = { .u = (uint32_t)b << 16 };
 
     return v.f;

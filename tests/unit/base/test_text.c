@@ -12,7 +12,7 @@
 
 static void json_writes_nested_values(void **state)
 {
-    rl_buf  b;
+    rl_buf b;
     rl_json j;
 
     (void)state;
@@ -34,7 +34,7 @@ static void json_writes_nested_values(void **state)
 
 static void every_code_point_goes_round(void **state)
 {
-    char     out[4];
+    char out[4];
     uint32_t back;
 
     (void)state;
@@ -54,8 +54,9 @@ static void every_code_point_goes_round(void **state)
 
 static void bad_utf8_is_seen(void **state)
 {
-    static const char *const bad[] = { "\x80", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80",
-                                       "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "a\xff" };
+    static const char *const bad[] = { "\x80",         "\xc0\x80",         "\xe0\x80\x80",
+                                       "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                                       "a\xff" };
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -69,8 +70,8 @@ static void bad_utf8_is_seen(void **state)
 
 static void files_are_whole_or_absent(void **state)
 {
-    char        dir[] = "/tmp/realm-test-XXXXXX", path[64], hex[RL_SHA256_HEX];
-    rl_buf      b;
+    char dir[] = "/tmp/realm-test-XXXXXX", path[64], hex[RL_SHA256_HEX];
+    rl_buf b;
     realm_error err;
 
     (void)state;

@@ -64,7 +64,7 @@ static void queue_loses_nothing(void **state)
 {
     rl_queue *q = rl_queue_new(8);
     pthread_t threads[3];
-    uint64_t  sum = 0;
+    uint64_t sum = 0;
 
     (void)state;
     for (int i = 0; i < 3; i++)

@@ -1,0 +1,9 @@
+# Real models against the truth.
+add_executable(test_golden_models test_models.c)
+target_link_libraries(test_golden_models PRIVATE golden_run)
+# Gate (c), first part, on the real models.
+foreach(model gemma3-270m qwen2.5-coder-0.5b)
+    add_test(NAME golden.models.${model} COMMAND test_golden_models ${model}
+        ${work}/models-${model}.realm)
+    set_tests_properties(golden.models.${model} PROPERTIES LABELS golden TIMEOUT 900)
+endforeach()
