@@ -130,6 +130,7 @@ static void unpack_q4_k(uint32_t k, const uint8_t *panel, uint32_t r, float *out
     for (uint32_t b = 0; b < k / 256; b++) {
         rl_panel_row_q4_k(panel, b, r, &w);
         for (uint32_t c = 0; c < 256; c++)
+            /* c / 32 is an index: NOLINTNEXTLINE(bugprone-integer-division) */
             *out++ = w.d * (float)w.scale[c / 32] * (float)w.q[c] - w.dmin * (float)w.min[c / 32];
     }
 }
@@ -141,6 +142,7 @@ static void unpack_q6_k(uint32_t k, const uint8_t *panel, uint32_t r, float *out
     for (uint32_t b = 0; b < k / 256; b++) {
         rl_panel_row_q6_k(panel, b, r, &w);
         for (uint32_t c = 0; c < 256; c++)
+            /* c / 16 is an index: NOLINTNEXTLINE(bugprone-integer-division) */
             *out++ = w.d * (float)w.scale[c / 16] * (float)(w.q[c] - RL_Q6_K_BIAS);
     }
 }

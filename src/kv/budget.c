@@ -16,6 +16,7 @@ rl_kv_budget *rl_kv_budget_new(size_t bytes)
         n = UINT32_MAX / 2;
     b->n_super = (uint32_t)n;
     b->bytes = n * RL_KV_SUPERBLOCK;
+    /* an array of pointers: NOLINTNEXTLINE(bugprone-sizeof-expression) */
     b->owner = rl_alloc_array(n, sizeof *b->owner);
     b->base = n ? rl_pages_map(b->bytes) : NULL;
     if (!b->owner || (n && !b->base)) {

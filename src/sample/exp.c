@@ -53,6 +53,7 @@ INLINE double exp_run(const float *logits, uint32_t n, double max, double per_te
             block[j] = exp_neg(((double)logits[i + j] - max) * per_temperature);
         for (uint32_t j = 0; j < m; j += LANES)
             for (uint32_t k = 0; k < LANES; k++)
+                /* m is a multiple of LANES: NOLINTNEXTLINE(clang-analyzer-core.*) */
                 lanes[k] += block[j + k];
         if (y)
             memcpy(y + i, block, m * sizeof *block);

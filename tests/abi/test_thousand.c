@@ -18,8 +18,8 @@
 static house the;
 static rl_program *parked;
 static const char *const prompts[PROMPTS] = {
-    "64 the water was",  "64 one day", "64 first of all", "64 number 4 is",
-    "64 how to make it", "64 they",    "64 long ago,",    "64 what would you do",
+    "400 the water was",  "400 one day", "400 first of all", "400 number 4 is",
+    "400 how to make it", "400 they",    "400 long ago,",    "400 what would you do",
 };
 
 /* Sum of a field of /proc/self/smaps over mappings of `path` (NULL: of all), in bytes. */
