@@ -130,7 +130,8 @@ static realm_status emit_matrix(packer *pk, const rl_slot *s, uint8_t *buf)
 
 static realm_status emit_vector(packer *pk, const rl_slot *s, uint8_t *buf)
 {
-    /* the buffer was checked when it was made: NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
+    /* the buffer was checked when it was made:
+     * NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     memset(buf, 0, s->bytes);
     rl_dequant(s->t->type, s->t->data, s->k, (float *)(void *)buf);
     return emit(pk, buf, s->bytes);

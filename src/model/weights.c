@@ -88,7 +88,8 @@ static realm_status derive_rope(rl_model *m, realm_error *err)
 
 uint32_t rl_model_forms(const rl_model *m, const rl_weight *w)
 {
-    /* every layer and the head have their matrices: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+    /* every layer and the head have their matrices:
+     * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     return 1u << (m->reference ? RL_ACT_F32 : rl_type_get(w->type)->act);
 }
 

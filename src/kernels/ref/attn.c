@@ -120,7 +120,8 @@ static void attend_row(const rl_attn *a, const float *q, uint32_t pos, float *ou
             o[d] = fmaf(o[d], wa, o2[d] * wb);
     }
     for (uint32_t d = 0; d < a->head_dim; d++)
-        /* attend_segment wrote all of o2: NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
+        /* attend_segment wrote all of o2:
+         * NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
         out[d] = o[d] * (1.0f / s);
 }
 
