@@ -230,8 +230,7 @@ realm_status rl_params_read(const rl_gguf *g, const rl_arch **arch, rl_params *p
     if (st != REALM_OK)
         return st;
     *p = (rl_params){ .embd_scale = 1, .rope_factor = { 1, 1 } };
-    /* find_arch answered OK, so *arch is set: NOLINTNEXTLINE(clang-analyzer-core.NullDereference)
-     */
+    /* find_arch set *arch: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     p->rope_base[RL_ROPE_GLOBAL] = p->rope_base[RL_ROPE_LOCAL] = (*arch)->default_base;
     st = read_experts(g, err);
     if (st == REALM_OK)
