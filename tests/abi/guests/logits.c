@@ -17,7 +17,7 @@ static uint32_t number_of(const char *key)
 
 int main(int argc, char **argv)
 {
-    uint32_t chunk = argc > 1 ? (uint32_t)atoi(argv[1]) : 1;
+    uint32_t chunk = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1;
     int32_t len = realm_read_input(prompt, sizeof prompt);
     int32_t n = realm_encode_tokens(0, prompt, (size_t)len, ids, sizeof ids);
     int32_t st = realm_get_model_metadata(0, info, sizeof info - 1);
