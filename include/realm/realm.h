@@ -33,9 +33,9 @@ typedef struct realm_model realm_model; /* a loaded model; open many at will, we
 typedef struct realm_program realm_program; /* a checked and compiled WebAssembly module */
 typedef struct realm_run realm_run;         /* one run of a program */
 
-/* f16 keeps values beyond +-65504 as +-65504; bf16 has room for any, but rounds more; f32 takes
- * twice the memory. */
-typedef enum realm_kv { REALM_KV_F16 = 0, REALM_KV_BF16 = 1, REALM_KV_F32 = 2 } realm_kv;
+/* bf16 has room for any value; f16 rounds less, but keeps what lies beyond +-65504 as +-65504; f32
+ * takes twice the memory. */
+typedef enum realm_kv { REALM_KV_BF16 = 0, REALM_KV_F16 = 1, REALM_KV_F32 = 2 } realm_kv;
 
 /* Told now and then how far long work is: `what` is a few words ("packing"), total 0 when unknown.
  * Called on the thread of the call it belongs to. -> true to stop: the call ends ECANCELLED. */

@@ -103,7 +103,7 @@ static bool offers(const rl_cli *c, const char *name)
 static bool read_kv(const rl_cli *c, realm_kv *kv)
 {
     static const char *const words[] = {
-        [REALM_KV_F16] = "f16", [REALM_KV_BF16] = "bf16", [REALM_KV_F32] = "f32"
+        [REALM_KV_BF16] = "bf16", [REALM_KV_F16] = "f16", [REALM_KV_F32] = "f32"
     };
     const char *word = offers(c, "kv") ? rl_cli_get(c, "kv") : NULL;
 
@@ -114,7 +114,7 @@ static bool read_kv(const rl_cli *c, realm_kv *kv)
             *kv = (realm_kv)i;
             return true;
         }
-    (void)rl_cli_usage(c->verb, "--kv %s: give f16, bf16 or f32", word);
+    (void)rl_cli_usage(c->verb, "--kv %s: give bf16, f16 or f32", word);
     return false;
 }
 

@@ -19,7 +19,7 @@
     }
 #define KV                                                                                         \
     {                                                                                              \
-        "kv", 0, "f16|bf16|f32", "how keys and values are kept (default f16)"                      \
+        "kv", 0, "bf16|f16|f32", "how keys and values are kept (default bf16)"                     \
     }
 #define CTX                                                                                        \
     {                                                                                              \

@@ -150,7 +150,7 @@ realm_status rl_lm_open(rl_lm **out, rl_engine *e, const char *packed_path, cons
 
     *out = NULL;
     if ((uint32_t)o.kv >= RL_KV_TYPES)
-        return realm_fail(err, REALM_EINVAL, "KV type %d is not offered: use f16, bf16 or f32",
+        return realm_fail(err, REALM_EINVAL, "KV type %d is not offered: use bf16, f16 or f32",
                           (int)o.kv);
     (void)pthread_mutex_lock(&e->models_lock);
     forget_failures(e);

@@ -14,14 +14,7 @@ static size_t odd_lines(size_t bytes)
 
 static size_t row_bytes(rl_act_form form, uint32_t k)
 {
-    switch (form) {
-    case RL_ACT_Q8_32:
-        return odd_lines(k / 32 * sizeof(rl_act32));
-    case RL_ACT_Q8_256:
-        return odd_lines(k / 256 * sizeof(rl_act256));
-    default:
-        return sizeof(float) * k;
-    }
+    return form == RL_ACT_Q8 ? odd_lines(k / 32 * sizeof(rl_act32)) : sizeof(float) * k;
 }
 
 static size_t form_bytes(rl_act_form form, uint32_t m, uint32_t k)
@@ -43,20 +36,14 @@ void rl_acts_init(rl_acts *a, void *memory, uint32_t m, uint32_t k, uint32_t for
 {
     uint8_t *at = memory;
 
-    RL_ASSERT(!(forms >> RL_ACT_Q8_32 & 1) || k % 32 == 0);
-    RL_ASSERT(!(forms >> RL_ACT_Q8_256 & 1) || k % 256 == 0);
+    RL_ASSERT(!(forms >> RL_ACT_Q8 & 1) || k % 32 == 0);
     *a = (rl_acts){ .m = m, .k = k, .forms = forms };
     if (forms >> RL_ACT_F32 & 1) {
         a->f32 = (float *)(void *)at;
         at += form_bytes(RL_ACT_F32, m, k);
     }
-    if (forms >> RL_ACT_Q8_32 & 1) {
-        a->q32 = at;
-        a->q32_stride = row_bytes(RL_ACT_Q8_32, k);
-        at += form_bytes(RL_ACT_Q8_32, m, k);
-    }
-    if (forms >> RL_ACT_Q8_256 & 1) {
-        a->q256 = at;
-        a->q256_stride = row_bytes(RL_ACT_Q8_256, k);
+    if (forms >> RL_ACT_Q8 & 1) {
+        a->q8 = at;
+        a->q8_stride = row_bytes(RL_ACT_Q8, k);
     }
 }

@@ -37,41 +37,28 @@ const char *rl_cpu_name(void);             /* "AMD EPYC 9R14", for reports */
 typedef struct rl_act32 {
     int8_t q[32];
     float s;
-    int32_t bias; /* -128 * sum of q, for kernels with weights made unsigned */
+    float sum;         /* s * sum of q: what a block's minimum is multiplied by */
+    int32_t bias;      /* -128 * sum of q, for kernels with weights made unsigned */
+    int32_t bias16[2]; /* -32 * sum of q over each half */
 } rl_act32;
 
-/* The same per 256 columns. */
-typedef struct rl_act256 {
-    int8_t q[256];
-    int32_t bias16[16]; /* -32 * sum of q over 16 */
-    int16_t sum32[8];   /* sums of q over 32 */
-    float s;
-} rl_act256;
-
 /* m rows of k activations in the forms their matmuls take. Only the forms in `forms` are filled.
- * Rows of records lie *_stride bytes apart. */
+ * Rows of records lie q8_stride bytes apart. */
 typedef struct rl_acts {
     uint32_t m, k;
     uint32_t forms; /* bit (1 << rl_act_form) */
     float *f32;     /* [m][k] */
-    uint8_t *q32;   /* [m] rows of rl_act32 [k / 32] */
-    size_t q32_stride;
-    uint8_t *q256; /* [m] rows of rl_act256 [k / 256] */
-    size_t q256_stride;
+    uint8_t *q8;    /* [m] rows of rl_act32 [k / 32] */
+    size_t q8_stride;
 } rl_acts;
 
-static inline rl_act32 *rl_acts_q32(const rl_acts *a, uint32_t row)
+static inline rl_act32 *rl_acts_q8(const rl_acts *a, uint32_t row)
 {
-    return (rl_act32 *)(void *)(a->q32 + row * a->q32_stride);
-}
-
-static inline rl_act256 *rl_acts_q256(const rl_acts *a, uint32_t row)
-{
-    return (rl_act256 *)(void *)(a->q256 + row * a->q256_stride);
+    return (rl_act32 *)(void *)(a->q8 + row * a->q8_stride);
 }
 
 /* Bytes that m rows x k columns in `forms` take, and the carving of `memory` (64-byte aligned). k
- * is a multiple of 32 with RL_ACT_Q8_32 and of 256 with RL_ACT_Q8_256. */
+ * is a multiple of 32 with RL_ACT_Q8. */
 size_t rl_acts_bytes(uint32_t m, uint32_t k, uint32_t forms);
 void rl_acts_init(rl_acts *a, void *memory, uint32_t m, uint32_t k, uint32_t forms);
 
@@ -95,10 +82,10 @@ static inline uint32_t rl_weight_panels(uint32_t n)
 #define RL_KV_BLOCK   32u  /* tokens of a KV block */
 #define RL_KV_SEGMENT 256u /* keys of an attention segment */
 
-/* f16 is the default: its 11 bits of mantissa keep what bf16's 8 lose (docs/adr/0008). */
+/* bf16 is the default: any f32 has its place there and widening is a shift (docs/adr/0008). */
 typedef enum rl_kv_type {
-    RL_KV_F16 = 0,
-    RL_KV_BF16 = 1,
+    RL_KV_BF16 = 0,
+    RL_KV_F16 = 1,
     RL_KV_F32 = 2,
     RL_KV_TYPES = 3
 } rl_kv_type;

@@ -19,9 +19,7 @@ static void check_ranges(const rl_weight *w, const rl_acts *a, uint32_t row1, ui
  */
 static uint32_t chunk_rows(const rl_acts *a, rl_act_form form)
 {
-    size_t row = form == RL_ACT_Q8_32    ? a->q32_stride
-                 : form == RL_ACT_Q8_256 ? a->q256_stride
-                                         : a->k * sizeof(float) + 1;
+    size_t row = form == RL_ACT_Q8 ? a->q8_stride : a->k * sizeof(float) + 1;
     size_t n = CHUNK_BYTES / row / 24 * 24;
 
     return n < 48 ? 48 : (uint32_t)n;

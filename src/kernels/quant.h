@@ -56,10 +56,9 @@ typedef enum rl_type {
 
 /* The forms in which a matmul takes its activations. */
 typedef enum rl_act_form {
-    RL_ACT_F32 = 0,    /* unquantised: F32, F16 and BF16 weights, and the reference path */
-    RL_ACT_Q8_32 = 1,  /* int8, one f32 scale per 32: the 32-block types */
-    RL_ACT_Q8_256 = 2, /* int8, one f32 scale per 256: the K-quants */
-    RL_ACT_FORMS = 3
+    RL_ACT_F32 = 0, /* unquantised: F32, F16 and BF16 weights, and the reference path */
+    RL_ACT_Q8 = 1,  /* int8, one f32 scale per 32 columns: every quantised type */
+    RL_ACT_FORMS = 2
 } rl_act_form;
 
 typedef struct rl_type_traits {

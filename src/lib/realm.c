@@ -106,7 +106,7 @@ realm_status rl_lib_engine(realm *r, rl_engine **out, realm_error *err)
 
 static rl_kv_type kv_type(realm_kv kv)
 {
-    return kv == REALM_KV_F32 ? RL_KV_F32 : kv == REALM_KV_BF16 ? RL_KV_BF16 : RL_KV_F16;
+    return kv == REALM_KV_F32 ? RL_KV_F32 : kv == REALM_KV_F16 ? RL_KV_F16 : RL_KV_BF16;
 }
 
 rl_lm_opts rl_lib_lm_opts(const realm *r, bool reference)

@@ -10,10 +10,8 @@ static rl_acts columns_view(const rl_acts *a, uint32_t row, uint32_t col, uint32
 
     if (a->f32)
         v.f32 = a->f32 + (size_t)row * a->k + col;
-    if (a->q32)
-        v.q32 = (uint8_t *)(rl_acts_q32(a, row) + col / 32);
-    if (a->q256)
-        v.q256 = (uint8_t *)(rl_acts_q256(a, row) + col / 256);
+    if (a->q8)
+        v.q8 = (uint8_t *)(rl_acts_q8(a, row) + col / 32);
     return v;
 }
 
@@ -23,9 +21,10 @@ static void ffn_item(void *ctx, uint32_t item, uint32_t worker)
     const rl_acts *a = rl_step_acts(s, item, worker);
     rl_worker *w = &s->f->workers[worker];
     uint32_t blocks = (s->rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
-    uint32_t row0 = item % blocks * RL_TILE_ROWS, col0 = item / blocks * s->ff_cols;
+    uint32_t row0 = item % blocks * RL_TILE_ROWS, col0 = item / blocks * RL_TILE_COLS;
     uint32_t rows = s->rows - row0 < RL_TILE_ROWS ? s->rows - row0 : RL_TILE_ROWS;
-    uint32_t cols = s->m->params.n_ff - col0 < s->ff_cols ? s->m->params.n_ff - col0 : s->ff_cols;
+    uint32_t cols =
+        s->m->params.n_ff - col0 < RL_TILE_COLS ? s->m->params.n_ff - col0 : RL_TILE_COLS;
     uint32_t p0 = col0 / RL_PANEL_ROWS, p1 = (col0 + cols) / RL_PANEL_ROWS;
     rl_weight gate = rl_weight_view(&s->layer->gate, p0, p1);
     rl_weight up = rl_weight_view(&s->layer->up, p0, p1);
@@ -47,11 +46,10 @@ static void ffn_item(void *ctx, uint32_t item, uint32_t worker)
 
 void rl_step_ffn(rl_step *s)
 {
-    uint32_t forms = rl_model_forms(s->m, &s->layer->down);
     uint32_t blocks = (s->rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
 
-    s->ff_cols = forms >> RL_ACT_Q8_256 & 1 ? RL_TILE_COLS : RL_TILE_COLS / 4;
-    rl_acts_init(&s->ff, s->f->ff_memory, s->rows, s->m->params.n_ff, forms);
-    rl_work_run(s->f->work, (s->m->params.n_ff + s->ff_cols - 1) / s->ff_cols * blocks, ffn_item,
-                s);
+    rl_acts_init(&s->ff, s->f->ff_memory, s->rows, s->m->params.n_ff,
+                 rl_model_forms(s->m, &s->layer->down));
+    rl_work_run(s->f->work, (s->m->params.n_ff + RL_TILE_COLS - 1) / RL_TILE_COLS * blocks,
+                ffn_item, s);
 }

@@ -16,7 +16,7 @@
 
 #define RL_SMALL_ROWS 4u   /* at most this many rows are prepared by every worker for itself */
 #define RL_TILE_ROWS  128u /* rows of a worker's tile */
-#define RL_TILE_COLS  256u /* columns of it; also what a K-quant's activation block spans */
+#define RL_TILE_COLS  128u /* columns of it: whole blocks of activations, a few panels */
 
 /* One compute thread's own memory. */
 typedef struct rl_worker {
@@ -88,7 +88,7 @@ typedef struct rl_step {
     const rl_layer *layer;
     uint32_t il;
     const rl_linear *jobs;
-    uint32_t n_jobs, block_rows, block_items, item_panels, ff_cols, n_parts;
+    uint32_t n_jobs, block_rows, block_items, item_panels, n_parts;
     float *hidden; /* where rl_step_begin or rl_step_finish stores */
     bool rope_used[RL_ROPES];
     bool direct; /* logits go straight to their rows */

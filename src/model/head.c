@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define ITEM_PANELS (RL_TILE_COLS / RL_PANEL_ROWS / 2)
+#define ITEM_PANELS (RL_TILE_COLS / RL_PANEL_ROWS)
 
 static void head_item(void *ctx, uint32_t item, uint32_t worker)
 {

@@ -25,10 +25,8 @@ rl_acts rl_acts_view(const rl_acts *a, uint32_t row0, uint32_t row1)
     v.m = row1 - row0;
     if (v.f32)
         v.f32 += (size_t)row0 * a->k;
-    if (v.q32)
-        v.q32 += row0 * a->q32_stride;
-    if (v.q256)
-        v.q256 += row0 * a->q256_stride;
+    if (v.q8)
+        v.q8 += row0 * a->q8_stride;
     return v;
 }
 

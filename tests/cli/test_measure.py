@@ -62,7 +62,7 @@ class Logits(house.Case):
         mine, exact = (dict(map(tuple, self.json(*args, *more)["top"])) for more in ([], ["--reference"]))
         self.assertLess(max(abs(mine[i] - exact[i]) for i in exact), 0.05)
         f32, bf16, f16 = (self.json(*args, "--kv", kv)["top"] for kv in ("f32", "bf16", "f16"))
-        self.assertEqual(dict(map(tuple, f16)), mine)  # the default
+        self.assertEqual(dict(map(tuple, bf16)), mine)  # the default
         self.assertNotEqual(f32, f16)  # which rounds keys and values
         self.assertNotEqual(bf16, f16)
 

@@ -45,7 +45,7 @@ static void open_side(side *s, rl_work *work, rl_kv_budget *budget, bool referen
 
     if (rl_model_open(&s->model, packed_path, &opts, &err) != REALM_OK)
         fail_msg("%s", err.text);
-    layout = rl_model_kv_layout(s->model, reference ? RL_KV_F32 : RL_KV_F16);
+    layout = rl_model_kv_layout(s->model, reference ? RL_KV_F32 : RL_KV_BF16);
     assert_int_equal(rl_kv_pool_new(&s->pool, budget, &layout, &err), REALM_OK);
     assert_int_equal(rl_forward_new(&s->forward, work, ROWS, &err), REALM_OK);
     s->logits = rl_alloc_array((size_t)ROWS * rl_model_get_info(s->model)->n_vocab, sizeof(float));

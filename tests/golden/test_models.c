@@ -177,7 +177,7 @@ static void near_the_truth_at_every_level(void **state)
     fixture *f = *state;
     golden_run r;
 
-    golden_open(&r, packed_path, false, RL_KV_F16, 2, 256);
+    golden_open(&r, packed_path, false, RL_KV_BF16, 2, 256);
     for (const rl_kernels *kn = NULL; (kn = golden_next_level(kn));) {
         uint64_t start = rl_clock_ns();
 
@@ -233,7 +233,7 @@ static void batches_chunks_and_threads_give_the_same_bits(void **state)
     for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
         golden_run r;
 
-        golden_open(&r, packed_path, false, RL_KV_F16, threads[t], 256);
+        golden_open(&r, packed_path, false, RL_KV_BF16, threads[t], 256);
         check_batch(f, &r, 5, kv);
         for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c++) {
             uint32_t ids[MAX_IDS];

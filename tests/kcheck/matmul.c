@@ -211,20 +211,12 @@ static void the_f32_path_equals_the_reference(void **state)
 /* Activation column c of a row as the type's matmul sees it. */
 static double act_value(const problem *p, uint32_t row, uint32_t c)
 {
-    switch (rl_type_get(p->weights.w.type)->act) {
-    case RL_ACT_Q8_32: {
-        const rl_act32 *b = rl_acts_q32(&p->acts, row) + c / 32;
+    const rl_act32 *b;
 
-        return (double)b->q[c % 32] * (double)b->s;
-    }
-    case RL_ACT_Q8_256: {
-        const rl_act256 *b = rl_acts_q256(&p->acts, row) + c / 256;
-
-        return (double)b->q[c % 256] * (double)b->s;
-    }
-    default:
+    if (rl_type_get(p->weights.w.type)->act == RL_ACT_F32)
         return (double)p->acts.f32[row * p->acts.k + c];
-    }
+    b = rl_acts_q8(&p->acts, row) + c / 32;
+    return (double)b->q[c % 32] * (double)b->s;
 }
 
 static void near_double_sums(const problem *p, bool quantised, float *w)

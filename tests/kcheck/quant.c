@@ -196,29 +196,19 @@ static void fill_row(float *x, uint32_t kind, uint64_t *random)
         x[300] = -INFINITY;
 }
 
-static void same_block(const int8_t *q, const int8_t *want_q, size_t n, float s, float want_s)
-{
-    assert_memory_equal(q, want_q, n);
-    assert_true(same_floats(&s, &want_s, 1));
-    for (size_t i = 0; i < n; i++)
-        assert_int_not_equal(q[i], -128);
-}
-
 static void compare_rows(const rl_acts *got, const rl_acts *want, uint32_t row)
 {
     assert_memory_equal(got->f32 + row * K, want->f32 + row * K, K * sizeof(float));
     for (uint32_t b = 0; b < K / 32; b++) {
-        const rl_act32 *g = rl_acts_q32(got, row) + b, *w = rl_acts_q32(want, row) + b;
+        const rl_act32 *g = rl_acts_q8(got, row) + b, *w = rl_acts_q8(want, row) + b;
 
-        same_block(g->q, w->q, 32, g->s, w->s);
+        assert_memory_equal(g->q, w->q, sizeof g->q);
+        assert_true(same_floats(&g->s, &w->s, 1));
+        assert_true(same_floats(&g->sum, &w->sum, 1));
         assert_int_equal(g->bias, w->bias);
-    }
-    for (uint32_t b = 0; b < K / 256; b++) {
-        const rl_act256 *g = rl_acts_q256(got, row) + b, *w = rl_acts_q256(want, row) + b;
-
-        same_block(g->q, w->q, 256, g->s, w->s);
         assert_memory_equal(g->bias16, w->bias16, sizeof g->bias16);
-        assert_memory_equal(g->sum32, w->sum32, sizeof g->sum32);
+        for (size_t i = 0; i < sizeof g->q; i++)
+            assert_int_not_equal(g->q[i], -128);
     }
 }
 
@@ -252,7 +242,7 @@ static void quantized_rows_equal_the_reference(void **state)
 static void the_reference_quantizes_as_defined(void **state)
 {
     const rl_kernels *ref = rl_kernels_of(RL_LEVEL_REF);
-    const uint32_t forms = 1u << RL_ACT_Q8_32 | 1u << RL_ACT_Q8_256;
+    const uint32_t forms = 1u << RL_ACT_Q8;
     uint8_t *memory = rl_alloc_aligned(64, rl_acts_bytes(1, K, forms));
     float x[K];
     uint64_t random = 4;
@@ -265,19 +255,21 @@ static void the_reference_quantizes_as_defined(void **state)
         fill_row(x, kind, &random);
         ref->quantize_row(&a, 0, x);
         for (uint32_t i = 0; i < K; i++) {
-            const rl_act32 *r = rl_acts_q32(&a, 0) + i / 32;
+            const rl_act32 *r = rl_acts_q8(&a, 0) + i / 32;
             double error = fabs((double)r->q[i % 32] * (double)r->s - (double)x[i]);
 
             assert_true(error <= 0.50001 * (double)r->s || (r->s == 0.0f && fabsf(x[i]) < 2e-36f));
         }
-        for (uint32_t i = 0; i < K; i += 256) {
-            const rl_act256 *r = rl_acts_q256(&a, 0) + i / 256;
-            int sum = 0;
+        for (uint32_t i = 0; i < K; i += 32) {
+            const rl_act32 *r = rl_acts_q8(&a, 0) + i / 32;
+            int half[2] = { 0, 0 };
 
-            for (uint32_t c = 96; c < 128; c++)
-                sum += r->q[c];
-            assert_int_equal(r->sum32[3], sum);
-            assert_int_equal(r->bias16[6] + r->bias16[7], -32 * sum);
+            for (uint32_t c = 0; c < 32; c++)
+                half[c / 16] += r->q[c];
+            assert_int_equal(r->bias, -128 * (half[0] + half[1]));
+            assert_int_equal(r->bias16[0], -32 * half[0]);
+            assert_int_equal(r->bias16[1], -32 * half[1]);
+            assert_true(r->sum == r->s * (float)(half[0] + half[1]));
         }
     }
     rl_free(memory);

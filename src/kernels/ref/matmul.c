@@ -25,7 +25,7 @@ static void matmul32(rl_type type, const uint8_t *panel, uint32_t k, const rl_ac
             float d = rl_panel_row32(type, panel, b, r, w);
 
             for (uint32_t row = row0; row < row1; row++) {
-                const rl_act32 *x = rl_acts_q32(a, row) + b;
+                const rl_act32 *x = rl_acts_q8(a, row) + b;
                 float *o = out + (row - row0) * ldo + r;
                 int32_t total = 0;
 
@@ -55,36 +55,37 @@ static void matmul_q8_0(const void *panel, uint32_t k, const rl_acts *a, uint32_
     matmul32(RL_TYPE_Q8_0, panel, k, a, row0, row1, out, ldo);
 }
 
-/* total = sum over the sub-blocks of scale * dot, mins = sum of min * sum of activations;
- * out = fma(s, fma(d, total, -(dmin * mins)), out). */
-static float block_q4_k(const rl_row256 *w, const rl_act256 *x, float out)
+/* Per run of 32 columns total = scale * dot; sum += total * s and mins += min * (s * sum of q),
+ * each by fma in rising order; then out = fma(d, sum, out), out = fma(-dmin, mins, out). */
+static float block_q4_k(const rl_row256 *w, const rl_act32 *x, float out)
 {
-    int32_t total = 0, mins = 0;
+    float sum = 0, mins = 0;
 
-    for (int s = 0; s < 8; s++) {
+    for (int run = 0; run < 8; run++, x++) {
         int32_t dot = 0;
 
-        for (int c = 32 * s; c < 32 * s + 32; c++)
-            dot += w->q[c] * x->q[c];
-        total += w->scale[s] * dot;
-        mins += w->min[s] * x->sum32[s];
+        for (int c = 0; c < 32; c++)
+            dot += w->q[32 * run + c] * x->q[c];
+        sum = fmaf((float)(w->scale[run] * dot), x->s, sum);
+        mins = fmaf((float)w->min[run], x->sum, mins);
     }
-    return fmaf(x->s, fmaf(w->d, (float)total, -(w->dmin * (float)mins)), out);
+    return fmaf(-w->dmin, mins, fmaf(w->d, sum, out));
 }
 
-/* total = sum over the sub-blocks of scale * dot; out = fma(s, d * total, out). */
-static float block_q6_k(const rl_row256 *w, const rl_act256 *x, float out)
+/* Per run of 32 columns total = sum of its two halves' scale * dot; sum += total * s by fma in
+ * rising order; then out = fma(d, sum, out). */
+static float block_q6_k(const rl_row256 *w, const rl_act32 *x, float out)
 {
-    int32_t total = 0;
+    float sum = 0;
 
-    for (int s = 0; s < 16; s++) {
-        int32_t dot = 0;
+    for (int run = 0; run < 8; run++, x++) {
+        int32_t dot[2] = { 0, 0 };
 
-        for (int c = 16 * s; c < 16 * s + 16; c++)
-            dot += (w->q[c] - RL_Q6_K_BIAS) * x->q[c];
-        total += w->scale[s] * dot;
+        for (int c = 0; c < 32; c++)
+            dot[c / 16] += (w->q[32 * run + c] - RL_Q6_K_BIAS) * x->q[c];
+        sum = fmaf((float)(w->scale[2 * run] * dot[0] + w->scale[2 * run + 1] * dot[1]), x->s, sum);
     }
-    return fmaf(x->s, w->d * (float)total, out);
+    return fmaf(w->d, sum, out);
 }
 
 static void matmul_q4_k(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
@@ -99,7 +100,7 @@ static void matmul_q4_k(const void *panel, uint32_t k, const rl_acts *a, uint32_
             for (uint32_t row = row0; row < row1; row++) {
                 float *o = out + (row - row0) * ldo + r;
 
-                *o = block_q4_k(&w, rl_acts_q256(a, row) + b, *o);
+                *o = block_q4_k(&w, rl_acts_q8(a, row) + 8 * b, *o);
             }
         }
     }
@@ -117,7 +118,7 @@ static void matmul_q6_k(const void *panel, uint32_t k, const rl_acts *a, uint32_
             for (uint32_t row = row0; row < row1; row++) {
                 float *o = out + (row - row0) * ldo + r;
 
-                *o = block_q6_k(&w, rl_acts_q256(a, row) + b, *o);
+                *o = block_q6_k(&w, rl_acts_q8(a, row) + 8 * b, *o);
             }
         }
     }

@@ -357,12 +357,16 @@ ROWS(TILE, f32, RL_KV_F32)
 
 typedef void (*run_fn)(const rl_attn_run *r);
 
-static const run_fn score_fns[RL_KV_TYPES][ROWS_MAX] = { { ROWS(SCORES_OF, f16, ) },
-                                                         { ROWS(SCORES_OF, bf16, ) },
-                                                         { ROWS(SCORES_OF, f32, ) } };
-static const run_fn value_fns[RL_KV_TYPES][ROWS_MAX] = { { ROWS(VALUES_OF, f16, ) },
-                                                         { ROWS(VALUES_OF, bf16, ) },
-                                                         { ROWS(VALUES_OF, f32, ) } };
+static const run_fn score_fns[RL_KV_TYPES][ROWS_MAX] = {
+    [RL_KV_BF16] = { ROWS(SCORES_OF, bf16, ) },
+    [RL_KV_F16] = { ROWS(SCORES_OF, f16, ) },
+    [RL_KV_F32] = { ROWS(SCORES_OF, f32, ) },
+};
+static const run_fn value_fns[RL_KV_TYPES][ROWS_MAX] = {
+    [RL_KV_BF16] = { ROWS(VALUES_OF, bf16, ) },
+    [RL_KV_F16] = { ROWS(VALUES_OF, f16, ) },
+    [RL_KV_F32] = { ROWS(VALUES_OF, f32, ) },
+};
 
 static void scores_avx2(const rl_attn_run *r)
 {

@@ -120,8 +120,8 @@ RL_TILES(tiles_q8_0)
 static void run(rl_type type, const rl_tile_avx2_fn *tiles, const uint8_t *panel, uint32_t k,
                 const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo)
 {
-    rl_tile_avx2 t = { .x = a->q32 + row0 * a->q32_stride,
-                       .stride = a->q32_stride,
+    rl_tile_avx2 t = { .x = a->q8 + row0 * a->q8_stride,
+                       .stride = a->q8_stride,
                        .out = out,
                        .ldo = ldo,
                        .step = rl_panel_step(type) / 2 };

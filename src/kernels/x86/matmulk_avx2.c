@@ -8,30 +8,35 @@
 typedef struct block_scales {
     __m256i pair[16]; /* the scale in both 16-bit halves of its lane */
     __m256i lane[16]; /* Q6_K: in 32 bits */
-    __m256i mins[4];  /* Q4_K: 16-bit pairs of sub-blocks (0, 1), (2, 3) .. */
+    __m256 min[8];    /* Q4_K */
     __m256 d, dmin;
 } block_scales;
 
-RL_INLINE const rl_act256 *row_at(const rl_tile_avx2 *t, uint32_t i)
+RL_INLINE const rl_act32 *row_at(const rl_tile_avx2 *t, uint32_t i)
 {
-    return (const rl_act256 *)(const void *)(t->x + i * t->stride);
+    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
 }
 
-/* Byte `i` of each lane, in both 16-bit halves. */
-RL_INLINE __m256i byte_pair(__m256i v, int i)
+/* Byte `i` of each lane, in 32 bits. */
+RL_INLINE __m256i byte_of_lane(__m256i v, int i)
 {
-    const int pick = i | 0x80 << 8 | i << 16;
+    const __m256i pick = _mm256_broadcastsi128_si256(_mm_setr_epi32(0, 4, 8, 12));
 
-    return _mm256_shuffle_epi8(
-        v, _mm256_add_epi8(_mm256_set1_epi32((int)((unsigned)pick | 0x80000000u)),
-                           _mm256_setr_epi32(0, 0x00040004, 0x00080008, 0x000c000c, 0, 0x00040004,
-                                             0x00080008, 0x000c000c)));
+    return _mm256_shuffle_epi8(v, _mm256_or_si256(_mm256_add_epi32(pick, _mm256_set1_epi32(i)),
+                                                  _mm256_set1_epi32((int)0x80808000u)));
+}
+
+/* A 16-bit number in both halves of its lane. */
+RL_INLINE __m256i pair_of(__m256i v)
+{
+    return _mm256_or_si256(_mm256_slli_epi32(v, 16),
+                           _mm256_and_si256(v, _mm256_set1_epi32(0xffff)));
 }
 
 RL_INLINE void scales_q4_k(const uint8_t *body, block_scales *s)
 {
+    static const int order[4] = { 0, 2, 1, 3 }; /* rl_q4_k_lane */
     const __m256i nibble = _mm256_set1_epi8(15), two = _mm256_set1_epi8(0x30);
-    const __m256i pairs = _mm256_set1_epi32(0x00ff00ff);
     __m256i high = rl_load_avx2(body + 128);
 
     RL_UNROLL
@@ -43,12 +48,11 @@ RL_INLINE void scales_q4_k(const uint8_t *body, block_scales *s)
         sc = _mm256_or_si256(_mm256_and_si256(low, nibble), _mm256_and_si256(sc, two));
         mn = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(low, 4), nibble),
                              _mm256_and_si256(mn, two));
-        s->pair[4 * h] = byte_pair(sc, 0);
-        s->pair[4 * h + 1] = byte_pair(sc, 2);
-        s->pair[4 * h + 2] = byte_pair(sc, 1);
-        s->pair[4 * h + 3] = byte_pair(sc, 3);
-        s->mins[2 * h] = _mm256_and_si256(mn, pairs);
-        s->mins[2 * h + 1] = _mm256_and_si256(_mm256_srli_epi32(mn, 8), pairs);
+        RL_UNROLL
+        for (int i = 0; i < 4; i++) {
+            s->pair[4 * h + i] = pair_of(byte_of_lane(sc, order[i]));
+            s->min[4 * h + i] = _mm256_cvtepi32_ps(byte_of_lane(mn, order[i]));
+        }
     }
 }
 
@@ -67,8 +71,7 @@ RL_INLINE void load_scales(rl_type type, const uint8_t *panel, uint32_t half, ui
     for (int i = 0; i < 16; i++) {
         s->lane[i] =
             _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(body + 16 * i + 8 * half)));
-        s->pair[i] = _mm256_or_si256(_mm256_slli_epi32(s->lane[i], 16),
-                                     _mm256_and_si256(s->lane[i], _mm256_set1_epi32(0xffff)));
+        s->pair[i] = pair_of(s->lane[i]);
     }
 }
 
@@ -92,9 +95,9 @@ RL_INLINE __m256i load_group(rl_type type, const uint8_t *run, int h, int g)
     return _mm256_or_si256(v, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
 }
 
-/* Adds run r (32 columns) to total [n]. Q4_K may add up all 8 groups in 16 bits, Q6_K two. */
-RL_INLINE void add_run(rl_type type, uint32_t n, const uint8_t *run, uint32_t r,
-                       const block_scales *s, const rl_tile_avx2 *t, __m256i *total)
+/* total [n] = run r of 32 columns. Q4_K may add up all 8 groups in 16 bits, Q6_K two. */
+RL_INLINE void run_totals(rl_type type, uint32_t n, const uint8_t *run, uint32_t r,
+                          const block_scales *s, const rl_tile_avx2 *t, __m256i *total)
 {
     const int groups = type == RL_TYPE_Q4_K ? 8 : 2;
     __m256i part[RL_TILE_ROWS];
@@ -106,42 +109,42 @@ RL_INLINE void add_run(rl_type type, uint32_t n, const uint8_t *run, uint32_t r,
 
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++) {
-            const rl_act256 *x = row_at(t, i);
-            __m256i p = _mm256_maddubs_epi16(w, rl_broadcast4_avx2(x->q + 32 * r + 4 * g));
+            const rl_act32 *x = row_at(t, i);
+            __m256i p = _mm256_maddubs_epi16(w, rl_broadcast4_avx2(x->q + 4 * g));
 
             part[i] = g % groups ? rl_add16_avx2(part[i], p) : p;
-            if (g % groups == groups - 1)
-                total[i] = rl_add32_avx2(total[i], _mm256_madd_epi16(part[i], s->pair[sub]));
+            if (g % groups == groups - 1) {
+                p = _mm256_madd_epi16(part[i], s->pair[sub]);
+                total[i] = g == groups - 1 ? p : rl_add32_avx2(total[i], p);
+            }
             if (type == RL_TYPE_Q6_K && g % 4 == 3)
                 total[i] = rl_add32_avx2(
-                    total[i], _mm256_mullo_epi32(s->lane[sub], _mm256_set1_epi32(x->bias16[sub])));
+                    total[i],
+                    _mm256_mullo_epi32(s->lane[sub], _mm256_set1_epi32(x->bias16[g / 4])));
         }
     }
 }
 
-/* Adds to out [n] what the totals of a block come to. */
-RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, const __m256i *total,
+/* Adds to out [n] what the sums of a block come to; the tile stands at the block's first run. */
+RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, const __m256 *sum,
                             const rl_tile_avx2 *t, bool first)
 {
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++) {
-        const rl_act256 *row = row_at(t, i);
-        float *out = t->out + i * t->ldo;
-        __m256 sum = first ? _mm256_setzero_ps() : _mm256_loadu_ps(out);
-        __m256 v = _mm256_cvtepi32_ps(total[i]);
+        const rl_act32 *row = row_at(t, i);
+        float *at = t->out + i * t->ldo;
+        __m256 out = first ? _mm256_setzero_ps() : _mm256_loadu_ps(at);
 
+        out = _mm256_fmadd_ps(s->d, sum[i], out);
         if (type == RL_TYPE_Q4_K) {
-            __m256i mins = _mm256_setzero_si256();
+            __m256 mins = _mm256_setzero_ps();
 
             RL_UNROLL
-            for (int p = 0; p < 4; p++)
-                mins = rl_add32_avx2(
-                    mins, _mm256_madd_epi16(s->mins[p], rl_broadcast4_avx2(row->sum32 + 2 * p)));
-            v = _mm256_fmsub_ps(s->d, v, _mm256_mul_ps(s->dmin, _mm256_cvtepi32_ps(mins)));
-        } else {
-            v = _mm256_mul_ps(s->d, v);
+            for (int r = 0; r < 8; r++)
+                mins = _mm256_fmadd_ps(s->min[r], _mm256_set1_ps(row[r].sum), mins);
+            out = _mm256_fnmadd_ps(s->dmin, mins, out);
         }
-        _mm256_storeu_ps(out, _mm256_fmadd_ps(_mm256_set1_ps(row->s), v, sum));
+        _mm256_storeu_ps(at, out);
     }
 }
 
@@ -150,21 +153,27 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t hal
 {
     const size_t quants = type == RL_TYPE_Q4_K ? RL_Q4_K_QUANTS : RL_Q6_K_QUANTS;
     const size_t run_bytes = type == RL_TYPE_Q4_K ? 256 : RL_Q6_K_RUN;
+    __m256 sum[RL_TILE_ROWS];
     __m256i total[RL_TILE_ROWS];
     block_scales s;
 
-    for (uint32_t b = 0; b < nb; b++, t.x += sizeof(rl_act256)) {
+    for (uint32_t b = 0; b < nb; b++) {
         const uint8_t *run = panel + rl_panel_body(type, b) + quants + 32 * half;
+        rl_tile_avx2 at = t;
 
         load_scales(type, panel, half, b, &s);
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
-            total[i] = _mm256_setzero_si256();
-        for (uint32_t r = 0; r < 8; r++, run += run_bytes) {
+            sum[i] = _mm256_setzero_ps();
+        for (uint32_t r = 0; r < 8; r++, run += run_bytes, t.x += sizeof(rl_act32)) {
             rl_tile_prefetch_avx2(&t, rl_panel_step(type) / 16 / 64 + 1);
-            add_run(type, n, run, r, &s, &t, total);
+            run_totals(type, n, run, r, &s, &t, total);
+            RL_UNROLL
+            for (uint32_t i = 0; i < n; i++)
+                sum[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total[i]),
+                                         _mm256_set1_ps(row_at(&t, i)->s), sum[i]);
         }
-        finish_block(type, n, &s, total, &t, b == 0);
+        finish_block(type, n, &s, sum, &at, b == 0);
     }
 }
 
@@ -177,8 +186,8 @@ RL_TILES(tiles_q6_k)
 static void run(rl_type type, const rl_tile_avx2_fn *tiles, const uint8_t *panel, uint32_t k,
                 const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo)
 {
-    rl_tile_avx2 t = { .x = a->q256 + row0 * a->q256_stride,
-                       .stride = a->q256_stride,
+    rl_tile_avx2 t = { .x = a->q8 + row0 * a->q8_stride,
+                       .stride = a->q8_stride,
                        .out = out,
                        .ldo = ldo,
                        .step = rl_panel_step(type) / 16 };

@@ -1,9 +1,8 @@
 /* Matmul of the 256-block types with AVX-512 VNNI: the bits of ref/matmul.c.
  *
  * A tile is 16 outputs (a panel) times n activation rows, with n dot products of the current
- * sub-block and n totals of the block in registers; the float sums live in `out`, which is touched
- * once per 256 columns. Few rows read the packed weights directly; for many rows the panel is
- * spread once: quants to bytes, scales and mins to lanes. */
+ * sub-block and n sums of the block in registers; the sums over the row live in `out`, which is
+ * touched once per 256 columns. Quants are unpacked again for every tile. */
 #include <immintrin.h>
 
 #include "kernels/panel.h"
@@ -16,7 +15,7 @@
 /* Scales and mins of a block of a panel, in lanes. */
 typedef struct block_scales {
     __m512i scale[16]; /* Q4_K: 8 */
-    __m512i mins[4];   /* Q4_K: 16-bit pairs of sub-blocks (0, 1), (2, 3) .. */
+    __m512 min[8];     /* Q4_K */
     __m512 d, dmin;
 } block_scales;
 
@@ -24,8 +23,10 @@ typedef struct block_scales {
 
 RL_INLINE __m512i byte_of_lane(__m512i v, int byte)
 {
-    return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128(8 * byte)),
-                            _mm512_set1_epi32(255));
+    const __m512i pick = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 4, 8, 12));
+
+    return _mm512_maskz_shuffle_epi8(0x1111111111111111, v,
+                                     _mm512_add_epi8(pick, _mm512_set1_epi8((char)byte)));
 }
 
 /* Low 4 bits from `low` (moved down by `down`), bits 4-5 from `high`. */
@@ -35,9 +36,9 @@ RL_INLINE __m512i join(__m512i low, __m512i high)
                                      _mm512_and_si512(low, _mm512_set1_epi8(15)), 0xea);
 }
 
-RL_INLINE void scales_q4_k(const uint8_t *body, __m512i *scale, __m512i *mins)
+RL_INLINE void scales_q4_k(const uint8_t *body, block_scales *s)
 {
-    const __m512i pairs = _mm512_set1_epi32(0x00ff00ff);
+    static const int order[4] = { 0, 2, 1, 3 }; /* rl_q4_k_lane */
     __m512i high = _mm512_load_si512(body + 128);
 
     RL_UNROLL
@@ -47,12 +48,11 @@ RL_INLINE void scales_q4_k(const uint8_t *body, __m512i *scale, __m512i *mins)
         __m512i mn = join(_mm512_srli_epi16(low, 4),
                           h ? _mm512_srli_epi16(high, 2) : _mm512_slli_epi16(high, 2));
 
-        scale[4 * h] = byte_of_lane(sc, 0);
-        scale[4 * h + 1] = byte_of_lane(sc, 2);
-        scale[4 * h + 2] = byte_of_lane(sc, 1);
-        scale[4 * h + 3] = byte_of_lane(sc, 3);
-        mins[2 * h] = _mm512_and_si512(mn, pairs);
-        mins[2 * h + 1] = _mm512_and_si512(_mm512_srli_epi32(mn, 8), pairs);
+        RL_UNROLL
+        for (int i = 0; i < 4; i++) {
+            s->scale[4 * h + i] = byte_of_lane(sc, order[i]);
+            s->min[4 * h + i] = _mm512_cvtepi32_ps(byte_of_lane(mn, order[i]));
+        }
     }
 }
 
@@ -64,7 +64,7 @@ RL_INLINE void load_scales(rl_type type, const uint8_t *panel, uint32_t b, block
     s->d = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)d));
     if (type == RL_TYPE_Q4_K) {
         s->dmin = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(d + 32)));
-        scales_q4_k(body, s->scale, s->mins);
+        scales_q4_k(body, s);
         return;
     }
     RL_UNROLL
@@ -105,41 +105,39 @@ RL_INLINE const uint8_t *first_run(rl_type type, const uint8_t *panel, uint32_t 
 
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
-RL_INLINE const rl_act256 *row_at(const rl_tile_rows *t, uint32_t i)
+RL_INLINE const rl_act32 *row_at(const rl_tile_rows *t, uint32_t i)
 {
-    return (const rl_act256 *)(const void *)(t->x + i * t->stride);
+    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
 }
 
-/* Adds to out [n] what the totals of a block come to. */
-RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, const __m512i *total,
+/* Adds to out [n] what the sums of a block come to; the tile stands at the block's first run. */
+RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, const __m512 *sum,
                             const rl_tile_rows *t, bool first)
 {
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++) {
-        const rl_act256 *row = row_at(t, i);
-        float *out = t->out + i * t->ldo;
-        __m512 sum = first ? _mm512_setzero_ps() : _mm512_loadu_ps(out);
-        __m512 v = _mm512_cvtepi32_ps(total[i]);
+        const rl_act32 *row = row_at(t, i);
+        float *at = t->out + i * t->ldo;
+        __m512 out = first ? _mm512_setzero_ps() : _mm512_loadu_ps(at);
 
+        out = _mm512_fmadd_ps(s->d, sum[i], out);
         if (type == RL_TYPE_Q4_K) {
-            __m512i mins = _mm512_setzero_si512();
+            __m512 mins = _mm512_setzero_ps();
 
             RL_UNROLL
-            for (int p = 0; p < 4; p++)
-                mins = rl_dot2_avx512(mins, s->mins[p], row->sum32 + 2 * p);
-            v = _mm512_fmsub_ps(s->d, v, _mm512_mul_ps(s->dmin, _mm512_cvtepi32_ps(mins)));
-        } else {
-            v = _mm512_mul_ps(s->d, v);
+            for (int r = 0; r < 8; r++)
+                mins = _mm512_fmadd_ps(s->min[r], _mm512_set1_ps(row[r].sum), mins);
+            out = _mm512_fnmadd_ps(s->dmin, mins, out);
         }
-        _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_set1_ps(row->s), v, sum));
+        _mm512_storeu_ps(at, out);
     }
 }
 
-/* Adds to total [n] sub-block `sub` of the block, in the run of 32 columns at `run`: dot products
- * times the scale. A group is unpacked right before its use: no registers are left to keep several.
- */
-RL_INLINE void sub_block(rl_type type, uint32_t n, const uint8_t *run, uint32_t half, uint32_t sub,
-                         __m512i scale, const rl_tile_rows *t, __m512i *total)
+/* total [n] = dot products of sub-block `half` of the run (Q4_K: of the whole run), times its
+ * scale; of the second half, added. A group is unpacked right before its use: no registers are
+ * left to keep several. */
+RL_INLINE void sub_block(rl_type type, uint32_t n, const uint8_t *run, uint32_t half, __m512i scale,
+                         const rl_tile_rows *t, __m512i *total)
 {
     const uint32_t groups = type == RL_TYPE_Q4_K ? 8 : 4;
     __m512i dot[RL_TILE_ROWS];
@@ -147,44 +145,60 @@ RL_INLINE void sub_block(rl_type type, uint32_t n, const uint8_t *run, uint32_t 
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
         dot[i] = type == RL_TYPE_Q4_K ? _mm512_setzero_si512()
-                                      : _mm512_set1_epi32(row_at(t, i)->bias16[sub]);
+                                      : _mm512_set1_epi32(row_at(t, i)->bias16[half]);
     RL_UNROLL
     for (uint32_t g = 0; g < groups; g++) {
         __m512i w = load_group(type, run, (int)(half + g / 4), g % 4);
 
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
-            dot[i] = rl_dot4_avx512(dot[i], w, row_at(t, i)->q + 4 * (groups * sub + g));
+            dot[i] = rl_dot4_avx512(dot[i], w, row_at(t, i)->q + 4 * (4 * half + g));
+    }
+    RL_UNROLL
+    for (uint32_t i = 0; i < n; i++) {
+        dot[i] = _mm512_mullo_epi32(dot[i], scale);
+        total[i] = half ? _mm512_add_epi32(total[i], dot[i]) : dot[i];
+    }
+}
+
+/* Adds run r (32 columns) to sum [n]. */
+RL_INLINE void add_run(rl_type type, uint32_t n, const uint8_t *run, uint32_t r,
+                       const block_scales *s, const rl_tile_rows *t, __m512 *sum)
+{
+    __m512i total[RL_TILE_ROWS];
+
+    if (type == RL_TYPE_Q4_K) {
+        sub_block(type, n, run, 0, s->scale[r], t, total);
+    } else {
+        sub_block(type, n, run, 0, s->scale[2 * r], t, total);
+        sub_block(type, n, run, 1, s->scale[2 * r + 1], t, total);
     }
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
-        total[i] = _mm512_add_epi32(total[i], _mm512_mullo_epi32(dot[i], scale));
+        sum[i] =
+            _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[i]), _mm512_set1_ps(row_at(t, i)->s), sum[i]);
 }
 
 RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb, rl_tile_rows t)
 {
     const size_t lines = rl_panel_step(type) / 8 / 64 + 1;
-    __m512i total[RL_TILE_ROWS];
+    __m512 sum[RL_TILE_ROWS];
     block_scales s;
 
     rl_tile_prefetch_out(&t, n);
-    for (uint32_t b = 0; b < nb; b++, t.x += sizeof(rl_act256)) {
+    for (uint32_t b = 0; b < nb; b++) {
         const uint8_t *run = first_run(type, panel, b);
+        rl_tile_rows at = t;
 
         load_scales(type, panel, b, &s);
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
-            total[i] = _mm512_setzero_si512();
-        for (uint32_t r = 0; r < 8; r++, run += run_bytes(type)) {
+            sum[i] = _mm512_setzero_ps();
+        for (uint32_t r = 0; r < 8; r++, run += run_bytes(type), t.x += sizeof(rl_act32)) {
             rl_tile_prefetch(&t, lines);
-            if (type == RL_TYPE_Q4_K) {
-                sub_block(type, n, run, 0, r, s.scale[r], &t, total);
-            } else {
-                sub_block(type, n, run, 0, 2 * r, s.scale[2 * r], &t, total);
-                sub_block(type, n, run, 1, 2 * r + 1, s.scale[2 * r + 1], &t, total);
-            }
+            add_run(type, n, run, r, &s, &t, sum);
         }
-        finish_block(type, n, &s, total, &t, b == 0);
+        finish_block(type, n, &s, sum, &at, b == 0);
     }
 }
 
@@ -198,8 +212,8 @@ RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, uint32_t tile_rows,
                       const uint8_t *panel, uint32_t k, const rl_acts *a, uint32_t row0,
                       uint32_t row1, float *out, size_t ldo)
 {
-    rl_tile_rows t = { .x = a->q256 + row0 * a->q256_stride,
-                       .stride = a->q256_stride,
+    rl_tile_rows t = { .x = a->q8 + row0 * a->q8_stride,
+                       .stride = a->q8_stride,
                        .out = out,
                        .ldo = ldo,
                        .step = rl_panel_step(type) / 8 };

@@ -34,11 +34,11 @@ static uint32_t reduce_max(__m256i v)
     return (uint32_t)_mm_cvtsi128_si32(m);
 }
 
-static uint32_t max_bits(const float *x, uint32_t n)
+static uint32_t max_bits32(const float *x)
 {
     __m256i max = _mm256_setzero_si256();
 
-    for (uint32_t i = 0; i < n; i += 8) {
+    for (int i = 0; i < 32; i += 8) {
         __m256i v = _mm256_castps_si256(_mm256_loadu_ps(x + i));
 
         max = _mm256_max_epu32(max, _mm256_and_si256(v, _mm256_set1_epi32(0x7fffffff)));
@@ -68,52 +68,30 @@ static __m256i sums_of_16(__m256i q)
     return _mm256_add_epi32(t, _mm256_shuffle_epi32(t, 0xb1));
 }
 
-/* 32 values of a block to q; their sums over 16 to sum [2]. */
-static void put32(const float *x, float inverse, int8_t *q, int32_t *sum)
-{
-    __m256i v = _mm256_setzero_si256(), s;
-
-    if (inverse > 0.0f) /* else x * inverse may be NaN */
-        v = round32(x, _mm256_set1_ps(inverse));
-    _mm256_storeu_si256((__m256i *)q, v);
-    s = sums_of_16(v);
-    sum[0] = _mm_cvtsi128_si32(_mm256_castsi256_si128(s));
-    sum[1] = _mm_cvtsi128_si32(_mm256_extracti128_si256(s, 1));
-}
-
 static void block32(const float *x, rl_act32 *r)
 {
+    __m256i q = _mm256_setzero_si256(), sums;
     float inverse;
-    int32_t sum[2];
+    int32_t low, high;
 
-    scale_of(max_bits(x, 32), &r->s, &inverse);
-    put32(x, inverse, r->q, sum);
-    r->bias = -128 * (sum[0] + sum[1]);
-}
-
-static void block256(const float *x, rl_act256 *r)
-{
-    float inverse;
-
-    scale_of(max_bits(x, 256), &r->s, &inverse);
-    for (int i = 0; i < 8; i++) {
-        int32_t sum[2];
-
-        put32(x + 32 * i, inverse, r->q + 32 * i, sum);
-        r->bias16[2 * i] = -32 * sum[0];
-        r->bias16[2 * i + 1] = -32 * sum[1];
-        r->sum32[i] = (int16_t)(sum[0] + sum[1]);
-    }
+    scale_of(max_bits32(x), &r->s, &inverse);
+    if (inverse > 0.0f) /* else x * inverse may be NaN */
+        q = round32(x, _mm256_set1_ps(inverse));
+    _mm256_storeu_si256((__m256i *)r->q, q);
+    sums = sums_of_16(q);
+    low = _mm_cvtsi128_si32(_mm256_castsi256_si128(sums));
+    high = _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1));
+    r->sum = r->s * (float)(low + high);
+    r->bias = -128 * (low + high);
+    r->bias16[0] = -32 * low;
+    r->bias16[1] = -32 * high;
 }
 
 void rl_quantize_row_avx2(rl_acts *a, uint32_t row, const float *x)
 {
     if (a->forms >> RL_ACT_F32 & 1)
         memmove(a->f32 + (size_t)row * a->k, x, a->k * sizeof *x);
-    if (a->forms >> RL_ACT_Q8_32 & 1)
+    if (a->forms >> RL_ACT_Q8 & 1)
         for (uint32_t b = 0; b < a->k / 32; b++)
-            block32(x + 32 * b, rl_acts_q32(a, row) + b);
-    if (a->forms >> RL_ACT_Q8_256 & 1)
-        for (uint32_t b = 0; b < a->k / 256; b++)
-            block256(x + 256 * b, rl_acts_q256(a, row) + b);
+            block32(x + 32 * b, rl_acts_q8(a, row) + b);
 }

@@ -127,7 +127,7 @@ static int setup_gemma(void **state)
     t.types[1] = RL_TYPE_Q4_K;
     t.types[2] = RL_TYPE_Q6_K;
     t.types[3] = RL_TYPE_Q8_0;
-    *state = new_fixture(&t, "gemma", RL_KV_F16);
+    *state = new_fixture(&t, "gemma", RL_KV_BF16);
     return 0;
 }
 
@@ -334,7 +334,7 @@ static void models_may_alternate(void **state)
     t.vocab = 48;
     t.factors = true;
     other = open_model(&t, "other");
-    layout = rl_model_kv_layout(other, RL_KV_BF16);
+    layout = rl_model_kv_layout(other, RL_KV_F16);
     assert_int_equal(rl_kv_pool_new(&pool, f->budget, &layout, NULL), REALM_OK);
     assert_int_equal(rl_forward_new(&forward, work, 32, NULL), REALM_OK);
     for (int i = 0; i < 2; i++) {
