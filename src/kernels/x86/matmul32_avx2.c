@@ -1,14 +1,7 @@
 /* Matmul of the 32-block types with AVX2: the bits of ref/matmul.c (see tile_avx2.h). Q4_0 and Q5_0
  * keep their weights unsigned and take the bias off the total; Q8_0, whose biased bytes would
  * saturate, multiplies |w| by the activations with the sign of w. */
-#include "kernels/panel.h"
 #include "kernels/x86/tile_avx2.h"
-#include "kernels/x86/x86.h"
-
-RL_INLINE const rl_act32 *row_at(const rl_tile_avx2 *t, uint32_t i)
-{
-    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
-}
 
 /* Reads lane groups g and g + 4 of a Q4_0 or Q5_0 block as unsigned bytes. */
 RL_INLINE void load_groups(rl_type type, const uint8_t *q, int g, __m256i *low, __m256i *high)
@@ -37,8 +30,8 @@ RL_INLINE void dots_unsigned(rl_type type, uint32_t n, const uint8_t *q, const r
 
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
-        dot[i] =
-            _mm256_srai_epi32(_mm256_set1_epi32(row_at(t, i)->bias), type == RL_TYPE_Q4_0 ? 4 : 3);
+        dot[i] = _mm256_srai_epi32(_mm256_set1_epi32(rl_tile_row(t, i)->bias),
+                                   type == RL_TYPE_Q4_0 ? 4 : 3);
     RL_UNROLL
     for (int g = 0; g < 4; g++) {
         __m256i low, high;
@@ -46,7 +39,7 @@ RL_INLINE void dots_unsigned(rl_type type, uint32_t n, const uint8_t *q, const r
         load_groups(type, q, g, &low, &high);
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++) {
-            const int8_t *x = row_at(t, i)->q + 4 * g;
+            const int8_t *x = rl_tile_row(t, i)->q + 4 * g;
 
             part[i] = g % groups
                           ? rl_add16_avx2(part[i], _mm256_maddubs_epi16(low, rl_broadcast4_avx2(x)))
@@ -73,7 +66,7 @@ RL_INLINE void dots_q8_0(uint32_t n, const uint8_t *q, const rl_tile_avx2 *t, __
 
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++) {
-            __m256i x = _mm256_sign_epi8(rl_broadcast4_avx2(row_at(t, i)->q + 4 * g), w);
+            __m256i x = _mm256_sign_epi8(rl_broadcast4_avx2(rl_tile_row(t, i)->q + 4 * g), w);
 
             dot[i] = rl_add32_avx2(dot[i], _mm256_madd_epi16(_mm256_maddubs_epi16(size, x), ones));
         }
@@ -101,48 +94,15 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t hal
             dots_unsigned(type, n, q, &t, dot);
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
-            sum[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[i]),
-                                     _mm256_mul_ps(d, _mm256_set1_ps(row_at(&t, i)->s)), sum[i]);
+            sum[i] =
+                _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[i]),
+                                _mm256_mul_ps(d, _mm256_set1_ps(rl_tile_row(&t, i)->s)), sum[i]);
     }
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
         _mm256_storeu_ps(t.out + i * t.ldo, sum[i]);
 }
 
-#define tiles_q4_0_form(...) tile(RL_TYPE_Q4_0, __VA_ARGS__)
-#define tiles_q5_0_form(...) tile(RL_TYPE_Q5_0, __VA_ARGS__)
-#define tiles_q8_0_form(...) tile(RL_TYPE_Q8_0, __VA_ARGS__)
-
-RL_TILES(tiles_q4_0)
-RL_TILES(tiles_q5_0)
-RL_TILES(tiles_q8_0)
-
-static void run(rl_type type, const rl_tile_avx2_fn *tiles, const uint8_t *panel, uint32_t k,
-                const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo)
-{
-    rl_tile_avx2 t = { .x = a->q8 + row0 * a->q8_stride,
-                       .stride = a->q8_stride,
-                       .out = out,
-                       .ldo = ldo,
-                       .step = rl_panel_step(type) / 2 };
-
-    rl_run_tiles_avx2(tiles, panel, rl_panel_bytes(type, k), k / 32, row1 - row0, t);
-}
-
-void rl_matmul_q4_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo)
-{
-    run(RL_TYPE_Q4_0, tiles_q4_0, panel, k, a, row0, row1, out, ldo);
-}
-
-void rl_matmul_q5_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo)
-{
-    run(RL_TYPE_Q5_0, tiles_q5_0, panel, k, a, row0, row1, out, ldo);
-}
-
-void rl_matmul_q8_0_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo)
-{
-    run(RL_TYPE_Q8_0, tiles_q8_0, panel, k, a, row0, row1, out, ldo);
-}
+RL_MATMUL_OF_TILES(q4_0, RL_TYPE_Q4_0)
+RL_MATMUL_OF_TILES(q5_0, RL_TYPE_Q5_0)
+RL_MATMUL_OF_TILES(q8_0, RL_TYPE_Q8_0)

@@ -5,9 +5,7 @@
  * from memory. The instruction wants unsigned weights, so they stay biased and the accumulator
  * starts at minus the bias times the sum of the activations (rl_act32.bias). Nibbles are
  * unpacked again for every tile: that costs less than to write bytes out and to read them back. */
-#include "kernels/panel.h"
 #include "kernels/x86/vnni_avx512.h"
-#include "kernels/x86/x86.h"
 
 /* Reads lane groups g and g + 4 of a block as unsigned bytes. */
 RL_INLINE void load_groups(rl_type type, const uint8_t *q, uint32_t g, __m512i *low, __m512i *high)
@@ -42,11 +40,6 @@ RL_INLINE __m512i start(rl_type type, const rl_act32 *x)
     return bias;
 }
 
-RL_INLINE const rl_act32 *row_at(const rl_tile_rows *t, uint32_t i)
-{
-    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
-}
-
 RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb, rl_tile_rows t)
 {
     __m512 sum[RL_TILE_ROWS];
@@ -63,7 +56,7 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb,
         rl_tile_prefetch(&t, rl_panel_step(type) / 64 + 1);
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
-            dot[i] = start(type, row_at(&t, i));
+            dot[i] = start(type, rl_tile_row(&t, i));
         RL_UNROLL
         for (uint32_t g = 0; g < 4; g++) {
             __m512i low, high;
@@ -71,57 +64,23 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb,
             load_groups(type, q, g, &low, &high);
             RL_UNROLL
             for (uint32_t i = 0; i < n; i++)
-                dot[i] = rl_dot4_avx512(dot[i], low, row_at(&t, i)->q + 4 * g);
+                dot[i] = rl_dot4_avx512(dot[i], low, rl_tile_row(&t, i)->q + 4 * g);
             RL_UNROLL
             for (uint32_t i = 0; i < n; i++)
-                dot[i] = rl_dot4_avx512(dot[i], high, row_at(&t, i)->q + 4 * g + 16);
+                dot[i] = rl_dot4_avx512(dot[i], high, rl_tile_row(&t, i)->q + 4 * g + 16);
         }
         d = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(panel + rl_panel_scales(type, b))));
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
-            sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]),
-                                     _mm512_mul_ps(d, _mm512_set1_ps(row_at(&t, i)->s)), sum[i]);
+            sum[i] =
+                _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i]),
+                                _mm512_mul_ps(d, _mm512_set1_ps(rl_tile_row(&t, i)->s)), sum[i]);
     }
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
         _mm512_storeu_ps(t.out + i * t.ldo, sum[i]);
 }
 
-#define tiles_q4_0_form(...) tile(RL_TYPE_Q4_0, __VA_ARGS__)
-#define tiles_q5_0_form(...) tile(RL_TYPE_Q5_0, __VA_ARGS__)
-#define tiles_q8_0_form(...) tile(RL_TYPE_Q8_0, __VA_ARGS__)
-
-RL_TILES(tiles_q4_0)
-RL_TILES(tiles_q5_0)
-RL_TILES(tiles_q8_0)
-
-RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, const uint8_t *panel, uint32_t k,
-                      const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo)
-{
-    rl_tile_rows t = { .x = a->q8 + row0 * a->q8_stride,
-                       .stride = a->q8_stride,
-                       .out = out,
-                       .ldo = ldo,
-                       .step = rl_panel_step(type) };
-
-    rl_run_tiles_avx512(tiles, RL_TILE_ROWS, type == RL_TYPE_Q8_0 ? 3 : 1, panel,
-                        rl_panel_bytes(type, k), k / 32, row1 - row0, t);
-}
-
-void rl_matmul_q4_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo)
-{
-    matmul(RL_TYPE_Q4_0, tiles_q4_0, panel, k, a, row0, row1, out, ldo);
-}
-
-void rl_matmul_q5_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo)
-{
-    matmul(RL_TYPE_Q5_0, tiles_q5_0, panel, k, a, row0, row1, out, ldo);
-}
-
-void rl_matmul_q8_0_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo)
-{
-    matmul(RL_TYPE_Q8_0, tiles_q8_0, panel, k, a, row0, row1, out, ldo);
-}
+RL_MATMUL_OF_TILES(q4_0, RL_TYPE_Q4_0, RL_TILE_ROWS, 1)
+RL_MATMUL_OF_TILES(q5_0, RL_TYPE_Q5_0, RL_TILE_ROWS, 1)
+RL_MATMUL_OF_TILES(q8_0, RL_TYPE_Q8_0, RL_TILE_ROWS, 3)

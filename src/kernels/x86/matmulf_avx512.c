@@ -78,20 +78,12 @@ RL_INLINE void matmul(rl_type type, const uint8_t *panel, uint32_t k, const rl_a
     }
 }
 
-void rl_matmul_f32_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                          uint32_t row1, float *out, size_t ldo)
-{
-    matmul(RL_TYPE_F32, panel, k, a, row0, row1, out, ldo);
-}
+#define ENTRY(type, name)                                                                          \
+    RL_X86_MATMUL(name, avx512)                                                                    \
+    {                                                                                              \
+        matmul(type, panel, k, a, row0, row1, out, ldo);                                           \
+    }
 
-void rl_matmul_f16_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                          uint32_t row1, float *out, size_t ldo)
-{
-    matmul(RL_TYPE_F16, panel, k, a, row0, row1, out, ldo);
-}
-
-void rl_matmul_bf16_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo)
-{
-    matmul(RL_TYPE_BF16, panel, k, a, row0, row1, out, ldo);
-}
+ENTRY(RL_TYPE_F32, f32)
+ENTRY(RL_TYPE_F16, f16)
+ENTRY(RL_TYPE_BF16, bf16)

@@ -1,8 +1,6 @@
 /* Matmul of the 256-block types with AVX2: the bits of ref/matmul.c (see tile_avx2.h). The scale of
  * a sub-block is multiplied in by the instruction that widens to 32 bits. */
-#include "kernels/panel.h"
 #include "kernels/x86/tile_avx2.h"
-#include "kernels/x86/x86.h"
 
 /* Scales of half a panel, one block, in lanes. */
 typedef struct block_scales {
@@ -11,11 +9,6 @@ typedef struct block_scales {
     __m256 min[8];    /* Q4_K */
     __m256 d, dmin;
 } block_scales;
-
-RL_INLINE const rl_act32 *row_at(const rl_tile_avx2 *t, uint32_t i)
-{
-    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
-}
 
 /* Byte `i` of each lane, in 32 bits. */
 RL_INLINE __m256i byte_of_lane(__m256i v, int i)
@@ -109,7 +102,7 @@ RL_INLINE void run_totals(rl_type type, uint32_t n, const uint8_t *run, uint32_t
 
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++) {
-            const rl_act32 *x = row_at(t, i);
+            const rl_act32 *x = rl_tile_row(t, i);
             __m256i p = _mm256_maddubs_epi16(w, rl_broadcast4_avx2(x->q + 4 * g));
 
             part[i] = g % groups ? rl_add16_avx2(part[i], p) : p;
@@ -131,7 +124,7 @@ RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, con
 {
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++) {
-        const rl_act32 *row = row_at(t, i);
+        const rl_act32 *row = rl_tile_row(t, i);
         float *at = t->out + i * t->ldo;
         __m256 out = first ? _mm256_setzero_ps() : _mm256_loadu_ps(at);
 
@@ -171,38 +164,11 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t hal
             RL_UNROLL
             for (uint32_t i = 0; i < n; i++)
                 sum[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total[i]),
-                                         _mm256_set1_ps(row_at(&t, i)->s), sum[i]);
+                                         _mm256_set1_ps(rl_tile_row(&t, i)->s), sum[i]);
         }
         finish_block(type, n, &s, sum, &at, b == 0);
     }
 }
 
-#define tiles_q4_k_form(...) tile(RL_TYPE_Q4_K, __VA_ARGS__)
-#define tiles_q6_k_form(...) tile(RL_TYPE_Q6_K, __VA_ARGS__)
-
-RL_TILES(tiles_q4_k)
-RL_TILES(tiles_q6_k)
-
-static void run(rl_type type, const rl_tile_avx2_fn *tiles, const uint8_t *panel, uint32_t k,
-                const rl_acts *a, uint32_t row0, uint32_t row1, float *out, size_t ldo)
-{
-    rl_tile_avx2 t = { .x = a->q8 + row0 * a->q8_stride,
-                       .stride = a->q8_stride,
-                       .out = out,
-                       .ldo = ldo,
-                       .step = rl_panel_step(type) / 16 };
-
-    rl_run_tiles_avx2(tiles, panel, rl_panel_bytes(type, k), k / 256, row1 - row0, t);
-}
-
-void rl_matmul_q4_k_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo)
-{
-    run(RL_TYPE_Q4_K, tiles_q4_k, panel, k, a, row0, row1, out, ldo);
-}
-
-void rl_matmul_q6_k_avx2(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                         uint32_t row1, float *out, size_t ldo)
-{
-    run(RL_TYPE_Q6_K, tiles_q6_k, panel, k, a, row0, row1, out, ldo);
-}
+RL_MATMUL_OF_TILES(q4_k, RL_TYPE_Q4_K)
+RL_MATMUL_OF_TILES(q6_k, RL_TYPE_Q6_K)

@@ -3,14 +3,7 @@
  * A tile is 16 outputs (a panel) times n activation rows, with n dot products of the current
  * sub-block and n sums of the block in registers; the sums over the row live in `out`, which is
  * touched once per 256 columns. Quants are unpacked again for every tile. */
-#include <immintrin.h>
-
-#include "kernels/panel.h"
 #include "kernels/x86/vnni_avx512.h"
-#include "kernels/x86/x86.h"
-
-#define Q4_K_TILE 12u
-#define Q6_K_TILE 8u /* its unpacking needs more registers */
 
 /* Scales and mins of a block of a panel, in lanes. */
 typedef struct block_scales {
@@ -105,18 +98,13 @@ RL_INLINE const uint8_t *first_run(rl_type type, const uint8_t *panel, uint32_t 
 
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
-RL_INLINE const rl_act32 *row_at(const rl_tile_rows *t, uint32_t i)
-{
-    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
-}
-
 /* Adds to out [n] what the sums of a block come to; the tile stands at the block's first run. */
 RL_INLINE void finish_block(rl_type type, uint32_t n, const block_scales *s, const __m512 *sum,
                             const rl_tile_rows *t, bool first)
 {
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++) {
-        const rl_act32 *row = row_at(t, i);
+        const rl_act32 *row = rl_tile_row(t, i);
         float *at = t->out + i * t->ldo;
         __m512 out = first ? _mm512_setzero_ps() : _mm512_loadu_ps(at);
 
@@ -145,14 +133,14 @@ RL_INLINE void sub_block(rl_type type, uint32_t n, const uint8_t *run, uint32_t 
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
         dot[i] = type == RL_TYPE_Q4_K ? _mm512_setzero_si512()
-                                      : _mm512_set1_epi32(row_at(t, i)->bias16[half]);
+                                      : _mm512_set1_epi32(rl_tile_row(t, i)->bias16[half]);
     RL_UNROLL
     for (uint32_t g = 0; g < groups; g++) {
         __m512i w = load_group(type, run, (int)(half + g / 4), g % 4);
 
         RL_UNROLL
         for (uint32_t i = 0; i < n; i++)
-            dot[i] = rl_dot4_avx512(dot[i], w, row_at(t, i)->q + 4 * (4 * half + g));
+            dot[i] = rl_dot4_avx512(dot[i], w, rl_tile_row(t, i)->q + 4 * (4 * half + g));
     }
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++) {
@@ -175,8 +163,8 @@ RL_INLINE void add_run(rl_type type, uint32_t n, const uint8_t *run, uint32_t r,
     }
     RL_UNROLL
     for (uint32_t i = 0; i < n; i++)
-        sum[i] =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[i]), _mm512_set1_ps(row_at(t, i)->s), sum[i]);
+        sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total[i]), _mm512_set1_ps(rl_tile_row(t, i)->s),
+                                 sum[i]);
 }
 
 RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb, rl_tile_rows t)
@@ -202,34 +190,5 @@ RL_INLINE void tile(rl_type type, uint32_t n, const uint8_t *panel, uint32_t nb,
     }
 }
 
-#define tiles_q4_k_form(...) tile(RL_TYPE_Q4_K, __VA_ARGS__)
-#define tiles_q6_k_form(...) tile(RL_TYPE_Q6_K, __VA_ARGS__)
-
-RL_TILES(tiles_q4_k)
-RL_TILES(tiles_q6_k)
-
-RL_INLINE void matmul(rl_type type, const rl_tile_fn *tiles, uint32_t tile_rows,
-                      const uint8_t *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                      uint32_t row1, float *out, size_t ldo)
-{
-    rl_tile_rows t = { .x = a->q8 + row0 * a->q8_stride,
-                       .stride = a->q8_stride,
-                       .out = out,
-                       .ldo = ldo,
-                       .step = rl_panel_step(type) / 8 };
-
-    rl_run_tiles_avx512(tiles, tile_rows, type == RL_TYPE_Q4_K ? 3 : 1, panel,
-                        rl_panel_bytes(type, k), k / 256, row1 - row0, t);
-}
-
-void rl_matmul_q4_k_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo)
-{
-    matmul(RL_TYPE_Q4_K, tiles_q4_k, Q4_K_TILE, panel, k, a, row0, row1, out, ldo);
-}
-
-void rl_matmul_q6_k_avx512(const void *panel, uint32_t k, const rl_acts *a, uint32_t row0,
-                           uint32_t row1, float *out, size_t ldo)
-{
-    matmul(RL_TYPE_Q6_K, tiles_q6_k, Q6_K_TILE, panel, k, a, row0, row1, out, ldo);
-}
+RL_MATMUL_OF_TILES(q4_k, RL_TYPE_Q4_K, RL_TILE_ROWS, 3)
+RL_MATMUL_OF_TILES(q6_k, RL_TYPE_Q6_K, 8, 1) /* its unpacking needs more registers */

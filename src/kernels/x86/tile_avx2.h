@@ -11,7 +11,8 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/kernels.h"
+#include "kernels/panel.h"
+#include "kernels/x86/x86.h"
 
 #define RL_INLINE    static inline __attribute__((always_inline))
 #define RL_UNROLL    _Pragma("GCC unroll 16")
@@ -68,43 +69,61 @@ RL_INLINE void rl_tile_prefetch_avx2(rl_tile_avx2 *t, size_t lines)
     t->ahead += t->step;
 }
 
-/* n_rows from t.x on, in tiles as equal in height as can be. The two halves of the last tile
- * prefetch the two halves of the next panel; t.step is half of what passes between two calls of
- * rl_tile_prefetch_avx2. */
-static inline void rl_run_tiles_avx2(const rl_tile_avx2_fn *tiles, const uint8_t *panel,
-                                     size_t panel_bytes, uint32_t nb, uint32_t n_rows,
-                                     rl_tile_avx2 t)
+/* The activations of row i of the tile, from the record it stands at. */
+RL_INLINE const rl_act32 *rl_tile_row(const rl_tile_avx2 *t, uint32_t i)
 {
-    const size_t step = t.step;
-    uint32_t n_tiles = (n_rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
+    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
+}
+
+/* The matmul of a type: its rows in tiles as equal in height as can be. The two halves of the last
+ * tile prefetch the two halves of the next panel, in steps of half of what passes between two calls
+ * of rl_tile_prefetch_avx2. */
+static inline void rl_run_tiles_avx2(rl_type type, const rl_tile_avx2_fn *tiles,
+                                     const uint8_t *panel, uint32_t k, const rl_acts *a,
+                                     uint32_t row0, uint32_t row1, float *out, size_t ldo)
+{
+    const uint32_t block = rl_type_get(type)->block;
+    const size_t step = rl_panel_step(type) / (block / 32) / 2, bytes = rl_panel_bytes(type, k);
+    uint32_t n_rows = row1 - row0, n_tiles = (n_rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
+    rl_tile_avx2 t = {
+        .x = a->q8 + row0 * a->q8_stride, .stride = a->q8_stride, .out = out, .ldo = ldo
+    };
 
     for (; n_tiles; n_tiles--) {
         uint32_t n = (n_rows + n_tiles - 1) / n_tiles;
         rl_tile_avx2 second = t;
 
-        t.ahead = n_tiles == 1 ? panel + panel_bytes : panel;
+        t.ahead = n_tiles == 1 ? panel + bytes : panel;
         t.step = second.step = n_tiles == 1 ? step : 0;
-        second.ahead = n_tiles == 1 ? t.ahead + panel_bytes / 2 : panel;
+        second.ahead = n_tiles == 1 ? t.ahead + bytes / 2 : panel;
         second.out += 8;
-        tiles[n - 1](panel, 0, nb, t);
-        tiles[n - 1](panel, 1, nb, second);
+        tiles[n - 1](panel, 0, k / block, t);
+        tiles[n - 1](panel, 1, k / block, second);
         n_rows -= n;
         t.x += n * t.stride;
         t.out += n * t.ldo;
     }
 }
 
-/* The tile functions of 1 to 4 rows; `name`_form(n, ...) is the template. */
-#define RL_TILE(name, n)                                                                           \
-    static void name##_##n(const uint8_t *panel, uint32_t half, uint32_t nb, rl_tile_avx2 t)       \
+/* The tile functions of 1 to 4 rows of a type and its matmul, rl_matmul_<name>_avx2; the file's
+ * tile(type, n, ...) is the template. */
+#define RL_TILE(name, type, n)                                                                     \
+    static void tile_##name##_##n(const uint8_t *panel, uint32_t half, uint32_t nb,                \
+                                  rl_tile_avx2 t)                                                  \
     {                                                                                              \
-        name##_form(n, panel, half, nb, t);                                                        \
+        tile(type, n, panel, half, nb, t);                                                         \
     }
-#define RL_TILES(name)                                                                             \
-    RL_TILE(name, 1)                                                                               \
-    RL_TILE(name, 2)                                                                               \
-    RL_TILE(name, 3)                                                                               \
-    RL_TILE(name, 4)                                                                               \
-    static const rl_tile_avx2_fn name[RL_TILE_ROWS] = { name##_1, name##_2, name##_3, name##_4 };
+#define RL_MATMUL_OF_TILES(name, type)                                                             \
+    RL_TILE(name, type, 1)                                                                         \
+    RL_TILE(name, type, 2)                                                                         \
+    RL_TILE(name, type, 3)                                                                         \
+    RL_TILE(name, type, 4)                                                                         \
+    RL_X86_MATMUL(name, avx2)                                                                      \
+    {                                                                                              \
+        static const rl_tile_avx2_fn tiles[RL_TILE_ROWS] = { tile_##name##_1, tile_##name##_2,     \
+                                                             tile_##name##_3, tile_##name##_4 };   \
+                                                                                                   \
+        rl_run_tiles_avx2(type, tiles, panel, k, a, row0, row1, out, ldo);                         \
+    }
 
 #endif

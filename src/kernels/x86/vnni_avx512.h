@@ -9,7 +9,8 @@
 
 #include <immintrin.h>
 
-#include "kernels/kernels.h"
+#include "kernels/panel.h"
+#include "kernels/x86/x86.h"
 
 #define RL_INLINE static inline __attribute__((always_inline))
 #define RL_UNROLL _Pragma("GCC unroll 16")
@@ -68,54 +69,80 @@ RL_INLINE void rl_tile_prefetch_out(const rl_tile_rows *t, uint32_t n)
         _mm_prefetch((const char *)(t->out + i * t->ldo), _MM_HINT_T0);
 }
 
-/* Rows `n_rows` from t.x on, in tiles as equal in height as can be, at most max_rows. Up to
- * near_rows the type is bound by memory (measured). */
-static inline void rl_run_tiles_avx512(const rl_tile_fn *tiles, uint32_t max_rows,
-                                       uint32_t near_rows, const uint8_t *panel, size_t panel_bytes,
-                                       uint32_t nb, uint32_t n_rows, rl_tile_rows t)
+/* The activations of row i of the tile, from the record it stands at. */
+RL_INLINE const rl_act32 *rl_tile_row(const rl_tile_rows *t, uint32_t i)
 {
-    const size_t step = t.step;
-    uint32_t n_tiles = (n_rows + max_rows - 1) / max_rows;
+    return (const rl_act32 *)(const void *)(t->x + i * t->stride);
+}
 
-    if (n_rows <= max_rows) {
-        t.ahead = panel + (n_rows <= near_rows ? RL_AHEAD_NEAR : RL_AHEAD_FAR);
-        tiles[n_rows - 1](panel, nb, t);
+/* The tile functions of a type, how high they may be, and up to how many rows it is bound by memory
+ * (measured). */
+typedef struct rl_tiles {
+    rl_type type;
+    uint32_t max_rows, near_rows;
+    const rl_tile_fn *fns; /* [max_rows] */
+} rl_tiles;
+
+/* The matmul of a type: its rows in tiles as equal in height as can be. */
+static inline void rl_run_tiles_avx512(const rl_tiles *f, const uint8_t *panel, uint32_t k,
+                                       const rl_acts *a, uint32_t row0, uint32_t row1, float *out,
+                                       size_t ldo)
+{
+    const uint32_t block = rl_type_get(f->type)->block;
+    const size_t step = rl_panel_step(f->type) / (block / 32);
+    uint32_t n_rows = row1 - row0, n_tiles = (n_rows + f->max_rows - 1) / f->max_rows;
+    rl_tile_rows t = {
+        .x = a->q8 + row0 * a->q8_stride, .stride = a->q8_stride, .out = out, .ldo = ldo
+    };
+
+    if (n_rows <= f->max_rows) {
+        t.ahead = panel + (n_rows <= f->near_rows ? RL_AHEAD_NEAR : RL_AHEAD_FAR);
+        t.step = step;
+        f->fns[n_rows - 1](panel, k / block, t);
         return;
     }
     for (; n_tiles; n_tiles--) {
         uint32_t n = (n_rows + n_tiles - 1) / n_tiles;
 
-        t.ahead = n_tiles == 1 ? panel + panel_bytes : panel;
+        t.ahead = n_tiles == 1 ? panel + rl_panel_bytes(f->type, k) : panel;
         t.step = n_tiles == 1 ? step : 0;
-        tiles[n - 1](panel, nb, t);
+        f->fns[n - 1](panel, k / block, t);
         n_rows -= n;
         t.x += n * t.stride;
         t.out += n * t.ldo;
     }
 }
 
-/* The tile functions of 1 to 12 rows of a type; `name`_form(n, ...) is the template. */
-#define RL_TILE(name, n)                                                                           \
-    static void name##_##n(const uint8_t *panel, uint32_t nb, rl_tile_rows t)                      \
+/* The tile functions of 1 to 12 rows of a type and its matmul, rl_matmul_<name>_avx512; the file's
+ * tile(type, n, ...) is the template. */
+#define RL_TILE(name, type, n)                                                                     \
+    static void tile_##name##_##n(const uint8_t *panel, uint32_t nb, rl_tile_rows t)               \
     {                                                                                              \
-        name##_form(n, panel, nb, t);                                                              \
+        tile(type, n, panel, nb, t);                                                               \
     }
-#define RL_TILES(name)                                                                             \
-    RL_TILE(name, 1)                                                                               \
-    RL_TILE(name, 2)                                                                               \
-    RL_TILE(name, 3)                                                                               \
-    RL_TILE(name, 4)                                                                               \
-    RL_TILE(name, 5)                                                                               \
-    RL_TILE(name, 6)                                                                               \
-    RL_TILE(name, 7)                                                                               \
-    RL_TILE(name, 8)                                                                               \
-    RL_TILE(name, 9)                                                                               \
-    RL_TILE(name, 10)                                                                              \
-    RL_TILE(name, 11)                                                                              \
-    RL_TILE(name, 12)                                                                              \
-    static const rl_tile_fn name[RL_TILE_ROWS] = {                                                 \
-        name##_1, name##_2, name##_3, name##_4,  name##_5,  name##_6,                              \
-        name##_7, name##_8, name##_9, name##_10, name##_11, name##_12,                             \
-    };
+#define RL_MATMUL_OF_TILES(name, type, max_rows, near_rows)                                        \
+    RL_TILE(name, type, 1)                                                                         \
+    RL_TILE(name, type, 2)                                                                         \
+    RL_TILE(name, type, 3)                                                                         \
+    RL_TILE(name, type, 4)                                                                         \
+    RL_TILE(name, type, 5)                                                                         \
+    RL_TILE(name, type, 6)                                                                         \
+    RL_TILE(name, type, 7)                                                                         \
+    RL_TILE(name, type, 8)                                                                         \
+    RL_TILE(name, type, 9)                                                                         \
+    RL_TILE(name, type, 10)                                                                        \
+    RL_TILE(name, type, 11)                                                                        \
+    RL_TILE(name, type, 12)                                                                        \
+    RL_X86_MATMUL(name, avx512)                                                                    \
+    {                                                                                              \
+        static const rl_tile_fn fns[RL_TILE_ROWS] = {                                              \
+            tile_##name##_1, tile_##name##_2,  tile_##name##_3,  tile_##name##_4,                  \
+            tile_##name##_5, tile_##name##_6,  tile_##name##_7,  tile_##name##_8,                  \
+            tile_##name##_9, tile_##name##_10, tile_##name##_11, tile_##name##_12,                 \
+        };                                                                                         \
+        static const rl_tiles tiles = { type, max_rows, near_rows, fns };                          \
+                                                                                                   \
+        rl_run_tiles_avx512(&tiles, panel, k, a, row0, row1, out, ldo);                            \
+    }
 
 #endif
