@@ -3,13 +3,11 @@
  * Scores have keys in lanes, values have dimensions in lanes, so every lane is one sum of its own
  * in the order of ref/attn.c. The number of rows and of vectors are constants of each generated
  * function: the arrays below live in registers. */
-#include "kernels/attn.h"
+#include "kernels/x86/attn_x86.h"
 #include "kernels/x86/exp_avx2.h"
 
 #include <string.h>
 
-#define INLINE   static inline __attribute__((always_inline))
-#define UNROLL   _Pragma("GCC unroll 6")
 #define ROWS_MAX 6u
 #define F16_MAX  65504.0f
 
@@ -142,15 +140,6 @@ INLINE __m256 load_second(rl_kv_type type, const uint8_t *p, __m256i mask)
 INLINE __m256i keep_second(rl_kv_type type)
 {
     return _mm256_set1_epi32(type == RL_KV_BF16 ? (int)0xffff0000u : -1);
-}
-
-/* Asks for [p, p + bytes): a cold cache takes longer than a hardware prefetcher looks ahead, which
- * also stops where a slab ends. */
-INLINE void fetch(const uint8_t *p, size_t bytes)
-{
-    UNROLL
-    for (size_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)p + i, _MM_HINT_T0);
 }
 
 /* acc[i][c] += f[stride i] * x[c]: f is q or e, x are keys or values. */
@@ -348,39 +337,8 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
     X(5, name, type)                                                                               \
     X(6, name, type)
 
-#define SCORES_OF(rows, name, type) scores_##name##_##rows,
-#define VALUES_OF(rows, name, type) values_##name##_##rows,
-
 ROWS(TILE, f16, RL_KV_F16)
 ROWS(TILE, bf16, RL_KV_BF16)
 ROWS(TILE, f32, RL_KV_F32)
 
-typedef void (*run_fn)(const rl_attn_run *r);
-
-static const run_fn score_fns[RL_KV_TYPES][ROWS_MAX] = {
-    [RL_KV_BF16] = { ROWS(SCORES_OF, bf16, ) },
-    [RL_KV_F16] = { ROWS(SCORES_OF, f16, ) },
-    [RL_KV_F32] = { ROWS(SCORES_OF, f32, ) },
-};
-static const run_fn value_fns[RL_KV_TYPES][ROWS_MAX] = {
-    [RL_KV_BF16] = { ROWS(VALUES_OF, bf16, ) },
-    [RL_KV_F16] = { ROWS(VALUES_OF, f16, ) },
-    [RL_KV_F32] = { ROWS(VALUES_OF, f32, ) },
-};
-
-static void scores_avx2(const rl_attn_run *r)
-{
-    score_fns[r->type][r->rows - 1](r);
-}
-
-static void values_avx2(const rl_attn_run *r)
-{
-    value_fns[r->type][r->rows - 1](r);
-}
-
-void rl_kernels_attend_avx2(const rl_attn *a, void *scratch)
-{
-    static const rl_attn_ops ops = { ROWS_MAX, scores_avx2, weights_avx2, values_avx2 };
-
-    rl_kernels_attend_tiled(a, scratch, &ops);
-}
+ATTEND(avx2, ROWS_MAX)

@@ -3,11 +3,8 @@
  * Scores have keys in lanes (one block = two vectors), values have dimensions in lanes, so every
  * lane is one sum of its own in the order of ref/attn.c. The number of rows and of vectors are
  * constants of each generated function: the arrays below live in registers. */
-#include "kernels/attn.h"
+#include "kernels/x86/attn_x86.h"
 #include "kernels/x86/exp_avx512.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 12")
 
 /* A step is what lies side by side: 16 values in f16, 16 pairs of them in the other types. */
 INLINE uint32_t members(rl_kv_type type)
@@ -45,15 +42,6 @@ INLINE void load_step(rl_kv_type type, const uint8_t *p, __m512i second, __m512 
 INLINE __m512i keep_second(rl_kv_type type)
 {
     return _mm512_set1_epi32(type == RL_KV_BF16 ? (int)0xffff0000u : -1);
-}
-
-/* Asks for [p, p + bytes): a cold cache takes longer than a hardware prefetcher looks ahead, which
- * also stops where a slab ends. */
-INLINE void fetch(const uint8_t *p, size_t bytes)
-{
-    UNROLL
-    for (size_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)p + i, _MM_HINT_T0);
 }
 
 /* acc[i][c] += q[row i] * x[c] */
@@ -237,39 +225,8 @@ INLINE void value_run(uint32_t rows, uint32_t cols, rl_kv_type type, const rl_at
     X(11, name, type)                                                                              \
     X(12, name, type)
 
-#define SCORES_OF(rows, name, type) scores_##name##_##rows,
-#define VALUES_OF(rows, name, type) values_##name##_##rows,
-
 ROWS(TILE, f16, RL_KV_F16)
 ROWS(TILE, bf16, RL_KV_BF16)
 ROWS(TILE, f32, RL_KV_F32)
 
-typedef void (*run_fn)(const rl_attn_run *r);
-
-static const run_fn score_fns[RL_KV_TYPES][RL_ATTN_ROWS] = {
-    [RL_KV_BF16] = { ROWS(SCORES_OF, bf16, ) },
-    [RL_KV_F16] = { ROWS(SCORES_OF, f16, ) },
-    [RL_KV_F32] = { ROWS(SCORES_OF, f32, ) },
-};
-static const run_fn value_fns[RL_KV_TYPES][RL_ATTN_ROWS] = {
-    [RL_KV_BF16] = { ROWS(VALUES_OF, bf16, ) },
-    [RL_KV_F16] = { ROWS(VALUES_OF, f16, ) },
-    [RL_KV_F32] = { ROWS(VALUES_OF, f32, ) },
-};
-
-static void scores_avx512(const rl_attn_run *r)
-{
-    score_fns[r->type][r->rows - 1](r);
-}
-
-static void values_avx512(const rl_attn_run *r)
-{
-    value_fns[r->type][r->rows - 1](r);
-}
-
-void rl_kernels_attend_avx512(const rl_attn *a, void *scratch)
-{
-    static const rl_attn_ops ops = { RL_ATTN_ROWS, scores_avx512, weights_avx512, values_avx512 };
-
-    rl_kernels_attend_tiled(a, scratch, &ops);
-}
+ATTEND(avx512, RL_ATTN_ROWS)
