@@ -7,8 +7,8 @@
  *    at most max_rows; then samples. Steps alternate between models that have work.
  * 3. Results of a sequence do not depend on what else is in the batch, on chunking or threads.
  * 4. A cancelled job's rows are in at most 2 further steps. A sequence that finds no KV room waits
- *    while others run; when nothing else can free room it fails with ENOMEM. A full context is
- *    ECONTEXT.
+ *    while others run; when nothing else can free room it fails with ENOMEM. What has no room even
+ *    alone fails so at once and costs nobody his blocks. A full context is ECONTEXT.
  * 5. The engine knows an opaque owner id per sequence; nothing of keys, HTTP, SQL or guests. */
 #ifndef RL_ENGINE_ENGINE_H
 #define RL_ENGINE_ENGINE_H

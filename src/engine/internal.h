@@ -172,6 +172,7 @@ void rl_seq_free(rl_seq *s); /* engine thread; no job */
 void rl_job_place(rl_seq *s, rl_place place);
 
 /* room.c */
+realm_status rl_room_fits(const rl_seq *s, uint64_t n_tokens, realm_error *err); /* OK | ENOMEM */
 realm_status rl_room_reserve(rl_seq *s, uint32_t from, uint32_t n); /* OK | EBUSY: not now */
 bool rl_room_unstick(rl_engine *e); /* nothing moves: -> true when something changed */
 

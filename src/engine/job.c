@@ -218,8 +218,10 @@ void rl_job_place(rl_seq *s, rl_place place)
  * what the job asks for. */
 static realm_status take_ids(rl_seq *s, rl_job *job)
 {
-    realm_status st = rl_seq_append(s, job->ids, job->n_ids, &job->err);
+    realm_status st = rl_room_fits(s, (uint64_t)s->len + job->n_ids, &job->err);
 
+    if (st == REALM_OK)
+        st = rl_seq_append(s, job->ids, job->n_ids, &job->err);
     if (st != REALM_OK)
         return st;
     if (s->n_computed == s->len)
@@ -244,6 +246,9 @@ static void start(rl_seq *s, rl_job *job)
             return;
         break;
     case RL_JOB_LAYER: /* first the ids that the layers' memory still lacks */
+        st = rl_room_fits(s, (uint64_t)job->pos + job->n_hidden, &job->err);
+        if (st != REALM_OK)
+            break;
         rl_job_place(s, s->n_computed < s->len ? RL_PLACE_RUN : RL_PLACE_LAYERS);
         return;
     case RL_JOB_HEAD:

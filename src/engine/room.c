@@ -38,6 +38,17 @@ static void evict(rl_seq *v)
     v->n_computed = 0;
 }
 
+/* Asked before a job begins: what has no room even alone must not cost others their blocks. */
+realm_status rl_room_fits(const rl_seq *s, uint64_t n_tokens, realm_error *err)
+{
+    if (rl_kv_pool_fits(s->lm->pool, n_tokens))
+        return REALM_OK;
+    return realm_fail(err, REALM_ENOMEM,
+                      "%llu tokens have no KV room in a budget of %zu bytes, even alone: shorten "
+                      "the prompt or raise the budget",
+                      (unsigned long long)n_tokens, s->engine->opts.kv_bytes);
+}
+
 realm_status rl_room_reserve(rl_seq *s, uint32_t from, uint32_t n)
 {
     rl_engine *e = s->engine;

@@ -15,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "realm/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,8 @@ realm_status rl_kv_pool_new(rl_kv_pool **out, rl_kv_budget *budget, const rl_kv_
 void rl_kv_pool_free(rl_kv_pool *p);             /* no sequence may be left; NULL is fine */
 uint32_t rl_kv_pool_in_use(const rl_kv_pool *p); /* blocks with a reference, all groups */
 const rl_kv_layout *rl_kv_pool_layout(const rl_kv_pool *p);
+/* Whether one sequence of n_tokens has room when it has the whole budget to itself. */
+bool rl_kv_pool_fits(const rl_kv_pool *p, uint64_t n_tokens);
 
 /* One sequence's block tables. Caller's storage. */
 typedef struct rl_kv_seq {

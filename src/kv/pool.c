@@ -34,6 +34,23 @@ const rl_kv_layout *rl_kv_pool_layout(const rl_kv_pool *p)
     return &p->layout;
 }
 
+/* As the pool takes them: whole chunks, each of one group. An empty budget is one run of
+ * superblocks, so nothing is lost between chunks. */
+bool rl_kv_pool_fits(const rl_kv_pool *p, uint64_t n_tokens)
+{
+    uint64_t n_blocks = n_tokens / RL_KV_BLOCK + (n_tokens % RL_KV_BLOCK != 0), need = 0;
+
+    for (uint32_t g = 0; g < p->layout.n_groups; g++) {
+        uint64_t per_chunk = p->chunk_super[g] * RL_KV_SUPERBLOCK / p->block_bytes[g];
+        uint64_t n_chunks = (n_blocks + per_chunk - 1) / per_chunk;
+
+        if (n_chunks > p->budget->n_super)
+            return false; /* and the product below stays small */
+        need += n_chunks * p->chunk_super[g];
+    }
+    return need <= p->budget->n_super;
+}
+
 uint32_t rl_kv_pool_in_use(const rl_kv_pool *p)
 {
     return p->in_use;

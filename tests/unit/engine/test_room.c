@@ -134,6 +134,58 @@ static void what_never_fits_is_told(void **state)
     house_close(&h);
 }
 
+static uint64_t rows_of(const house *h)
+{
+    rl_engine_stats st;
+
+    rl_engine_get_stats(h->e, &st);
+    return st.rows;
+}
+
+/* Another's blocks are worth something: a job that fails anyway must not take them first. One more
+ * token of the other then costs one row, not its whole prompt again. */
+static void what_never_fits_costs_nobody_his_blocks(void **state)
+{
+    rl_engine_opts little = { .n_threads = 1, .kv_bytes = (size_t)2 << 20 };
+    rl_lm_opts f32 = { .kv = RL_KV_F32 }; /* 1,024 tokens in a superblock */
+    static uint32_t ids[1025];
+    float *logits, *hidden;
+    rl_seq *s, *t;
+    rl_job jobs[2];
+    realm_error err;
+    uint64_t before;
+    house h;
+
+    (void)state;
+    house_ids(ids, 1025, 3);
+    house_open(&h, "llama", &little, &f32);
+    logits = rl_alloc_array(h.n_vocab, sizeof *logits);
+    hidden =
+        rl_alloc_array((size_t)1025 * rl_model_get_info(rl_lm_model(h.lm))->n_embd, sizeof *hidden);
+    s = house_seq(&h, 1);
+    t = house_seq(&h, 1);
+    jobs[0] =
+        (rl_job){ .kind = RL_JOB_LOGITS, .seq = s, .ids = ids, .n_ids = 1025, .logits = logits };
+    jobs[1] = (rl_job){ .kind = RL_JOB_LAYER, .seq = s, .hidden = hidden, .n_hidden = 1025 };
+    house_logits(&h, t, ids, 500, logits);
+    for (uint32_t i = 0; i < 2; i++) {
+        before = rows_of(&h);
+        assert_int_equal(rl_engine_run(h.e, &jobs[i], &err), REALM_ENOMEM);
+        assert_non_null(strstr(err.text, "1025 tokens have no KV room"));
+        assert_int_equal(rl_seq_len(s), 0);
+        house_logits(&h, t, ids, 1, logits);
+        assert_int_equal(rows_of(&h) - before, 1);
+    }
+    rl_seq_close(t);
+    jobs[0].n_ids = 1024; /* all there is */
+    assert_int_equal(rl_engine_run(h.e, &jobs[0], &err), REALM_OK);
+    rl_seq_close(s);
+    house_wait_empty(&h);
+    rl_free(logits);
+    rl_free(hidden);
+    house_close(&h);
+}
+
 /* Sequences fed with hidden states cannot be computed again: they keep their room. */
 static void tainted_sequences_are_not_evicted(void **state)
 {
@@ -185,6 +237,7 @@ int main(void)
         cmocka_unit_test(everybody_ends_with_the_same_ids),
         cmocka_unit_test(scoring_survives_eviction),
         cmocka_unit_test(what_never_fits_is_told),
+        cmocka_unit_test(what_never_fits_costs_nobody_his_blocks),
         cmocka_unit_test(tainted_sequences_are_not_evicted),
     };
 

@@ -49,6 +49,23 @@ static int teardown(void **state)
     return 0;
 }
 
+/* What fits alone is what an empty pool then really gives, to the token. */
+static void fits_is_what_an_empty_pool_gives(void **state)
+{
+    fixture *f = *state;
+    uint32_t most = 0;
+
+    while (rl_kv_pool_fits(f->pool, most + 1))
+        most++;
+    assert_true(most > 0 && most % RL_KV_BLOCK == 0);
+    assert_int_equal(rl_kv_reserve(&f->a, 0, most, NULL), REALM_OK);
+    rl_kv_truncate(&f->a, 0);
+    assert_int_equal(rl_kv_reserve(&f->a, 0, most + 1, NULL), REALM_ENOMEM);
+    assert_false(rl_kv_pool_fits(f->pool, UINT64_MAX));
+    assert_int_equal(rl_kv_reserve(&f->a, 0, 1, NULL), REALM_OK);
+    assert_true(rl_kv_pool_fits(f->pool, most)); /* it is about an empty one */
+}
+
 static void offsets_do_not_overlap(void **state)
 {
     size_t slab = rl_kv_slab_bytes(RL_KV_F32, 64), at = 0;
@@ -263,6 +280,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(fits_is_what_an_empty_pool_gives),
         T(offsets_do_not_overlap),
         T(reserve_adds_blocks_of_both_groups),
         T(blocks_are_zeroed_and_poisoned),
