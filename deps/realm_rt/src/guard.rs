@@ -113,14 +113,32 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-type Slot<T> = Arc<(Mutex<Option<Result<T, Stopped>>>, Condvar)>;
+/// How the guarded thread stands. The result itself comes back by the join.
+enum End {
+    Running,
+    Over,
+    Stopped(Stopped),
+}
 
-fn put<T>(slot: &Slot<T>, result: Result<T, Stopped>) {
+type Slot = Arc<(Mutex<End>, Condvar)>;
+
+fn put(slot: &Slot, end: End) {
     let mut place = slot.0.lock().unwrap_or_else(|e| e.into_inner());
-    if place.is_none() {
-        *place = Some(result);
+    if matches!(*place, End::Running) {
+        *place = end;
     }
     slot.1.notify_one();
+}
+
+/// Waits for the end, until `until` at the latest; nobody waits any more after that.
+fn wait(slot: &Slot, until: Duration) -> End {
+    let place = slot.0.lock().unwrap_or_else(|e| e.into_inner());
+    let running = |e: &mut End| matches!(e, End::Running);
+    let (mut place, _) = slot
+        .1
+        .wait_timeout_while(place, until, running)
+        .unwrap_or_else(|e| e.into_inner());
+    std::mem::replace(&mut *place, End::Stopped(Stopped::Time))
 }
 
 /// Runs `work` on a thread of its own within `budget` bytes and `limit` of time.
@@ -129,11 +147,11 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let slot: Slot<T> = Arc::new((Mutex::new(None), Condvar::new()));
+    let slot: Slot = Arc::new((Mutex::new(End::Running), Condvar::new()));
     let theirs = slot.clone();
     let deadline = Instant::now() + limit;
     let body = move || {
-        let stop = |why| put(&theirs, Err(why));
+        let stop = |why| put(&theirs, End::Stopped(why));
         let stop_ref: &dyn Fn(Stopped) = &stop;
         let meter = Meter {
             held: Cell::new(0),
@@ -148,22 +166,25 @@ where
         METER.with(|m| m.set(&meter));
         let result = catch_unwind(AssertUnwindSafe(work));
         METER.with(|m| m.set(ptr::null()));
-        put(&theirs, result.map_err(|_| Stopped::Broken));
+        put(&theirs, End::Over);
+        result
     };
     let thread = std::thread::Builder::new()
         .name("realm-template".into())
         .stack_size(STACK_BYTES);
-    if thread.spawn(body).is_err() {
+    let Ok(handle) = thread.spawn(body) else {
         return Err(Stopped::Broken);
-    }
+    };
     // a little longer than the deadline: a thread that allocates notices by itself
-    let until = limit + Duration::from_millis(500);
-    let place = slot.0.lock().unwrap_or_else(|e| e.into_inner());
-    let (mut place, _) = slot
-        .1
-        .wait_timeout_while(place, until, |r| r.is_none())
-        .unwrap_or_else(|e| e.into_inner());
-    let result = place.take();
-    *place = Some(Err(Stopped::Time)); // nobody waits any more
-    result.unwrap_or(Err(Stopped::Time))
+    match wait(&slot, limit + Duration::from_millis(500)) {
+        // Joined only when nothing is left to do but to return: the stack is gone before the next
+        // one is made, and a thread sanitizer sees the hand-over, as it does not see our lock.
+        End::Over => match handle.join() {
+            Ok(Ok(result)) => Ok(result),
+            _ => Err(Stopped::Broken),
+        },
+        // this thread never ends, or nobody knows when
+        End::Stopped(why) => Err(why),
+        End::Running => Err(Stopped::Time),
+    }
 }
