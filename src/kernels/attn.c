@@ -1,6 +1,8 @@
 /* The frame of tiled attention: which rows make a tile, which keys of which segment they see. */
 #include "kernels/attn.h"
 
+#include "base/tsan.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -100,10 +102,13 @@ static void set_slabs(const tile *t, rl_attn_run *r, uint32_t base)
     const rl_attn *a = t->a;
     const void *const *blocks = a->blocks + base / RL_KV_BLOCK;
     uint32_t first = r->lo / RL_KV_BLOCK, last = (r->hi - 1) / RL_KV_BLOCK;
+    size_t bytes = rl_kv_slab_bytes(r->type, r->head_dim);
 
     for (uint32_t b = first; b <= last; b++) {
         r->k[b] = (const uint8_t *)blocks[b] + a->k_offset;
         r->v[b] = (const uint8_t *)blocks[b] + a->v_offset;
+        rl_tsan_read(r->k[b], bytes);
+        rl_tsan_read(r->v[b], bytes);
     }
     for (uint32_t b = first; b < last; b++) {
         r->k_ahead[b] = r->k[b + 1];
