@@ -16,31 +16,92 @@
 
 realm_status rl_fs_errno_status(int errnum)
 {
-    return errnum == ENOSPC || errnum == EDQUOT ? REALM_EDISK : REALM_EIO;
+    return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG ? REALM_EDISK : REALM_EIO;
 }
 
 static realm_status fail_errno(realm_error *err, const char *path)
 {
-    realm_status st = errno == ENOENT ? REALM_ENOTFOUND : rl_fs_errno_status(errno);
+    realm_status st =
+        errno == ENOENT || errno == ENOTDIR ? REALM_ENOTFOUND : rl_fs_errno_status(errno);
 
     return realm_fail(err, st, "%s: %s", path, strerror(errno));
 }
 
-/* Opens a regular file for reading. -> fd, or -1 with *st and err set. */
-static int open_regular(const char *path, struct stat *sb, realm_status *st, realm_error *err)
+static int64_t to_ns(struct timespec t)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
-    if (fd < 0 || fstat(fd, sb) < 0) {
-        *st = fail_errno(err, path);
-    } else if (!S_ISREG(sb->st_mode)) {
-        *st = realm_fail(err, REALM_EINVAL, "%s: not a regular file", path);
-    } else {
-        return fd;
+static realm_status to_id(const struct stat *sb, const char *path, rl_file_id *id, realm_error *err)
+{
+    if (!S_ISREG(sb->st_mode))
+        return realm_fail(err, REALM_EINVAL, "%s: not a regular file", path);
+    *id = (rl_file_id){ .dev = (int64_t)sb->st_dev,
+                        .ino = (int64_t)sb->st_ino,
+                        .size = sb->st_size,
+                        .mtime_ns = to_ns(sb->st_mtim),
+                        .ctime_ns = to_ns(sb->st_ctim) };
+    return REALM_OK;
+}
+
+realm_status rl_fs_identify(const char *path, rl_file_id *id, realm_error *err)
+{
+    struct stat sb;
+
+    return stat(path, &sb) < 0 ? fail_errno(err, path) : to_id(&sb, path, id, err);
+}
+
+realm_status rl_fs_identify_fd(int fd, const char *path, rl_file_id *id, realm_error *err)
+{
+    struct stat sb;
+
+    return fstat(fd, &sb) < 0 ? fail_errno(err, path) : to_id(&sb, path, id, err);
+}
+
+bool rl_file_id_same(const rl_file_id *a, const rl_file_id *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+realm_status rl_fs_open(const char *path, int *fd, rl_file_id *id, realm_error *err)
+{
+    realm_status st;
+
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
+        return fail_errno(err, path);
+    st = rl_fs_identify_fd(*fd, path, id, err);
+    if (st != REALM_OK) {
+        (void)close(*fd);
+        *fd = -1;
     }
-    if (fd >= 0)
-        (void)close(fd);
-    return -1;
+    return st;
+}
+
+realm_status rl_fs_read_at(int fd, const char *path, uint64_t offset, void *out, size_t n,
+                           realm_error *err)
+{
+    char *p = out;
+
+    while (n) {
+        ssize_t k = pread(fd, p, n, (off_t)offset);
+
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return realm_fail(err, REALM_EIO, "%.120s: byte %llu: %s", path,
+                              (unsigned long long)offset, strerror(errno));
+        if (k == 0)
+            return realm_fail(err, REALM_ECONFLICT,
+                              "%.120s: byte %llu: the file ends here and was longer when it was "
+                              "opened; leave it alone and try again",
+                              path, (unsigned long long)offset);
+        p += k;
+        offset += (uint64_t)k;
+        n -= (size_t)k;
+    }
+    return REALM_OK;
 }
 
 /* Calls `feed` with every chunk of the file. */
@@ -67,14 +128,14 @@ static realm_status each_chunk(int fd, const char *path, char *chunk,
 static realm_status walk_file(const char *path, realm_status (*feed)(void *, const char *, size_t),
                               void *ctx, uint64_t *total, realm_error *err)
 {
-    struct stat sb;
-    realm_status st = REALM_OK;
-    int fd = open_regular(path, &sb, &st, err);
+    rl_file_id id;
+    int fd;
+    realm_status st = rl_fs_open(path, &fd, &id, err);
     char *chunk;
 
-    if (fd < 0)
+    if (st != REALM_OK)
         return st;
-    *total = (uint64_t)sb.st_size;
+    *total = (uint64_t)id.size;
     chunk = rl_alloc(READ_CHUNK);
     st = chunk ? each_chunk(fd, path, chunk, feed, ctx, err)
                : realm_fail(err, REALM_ENOMEM, "%s: no memory", path);
@@ -203,7 +264,7 @@ static realm_status feed_hash(void *ctx, const char *p, size_t n)
     return REALM_OK;
 }
 
-static void to_hex(const unsigned char *digest, char hex[RL_SHA256_HEX])
+void rl_sha256_hex(const uint8_t digest[32], char hex[RL_SHA256_HEX])
 {
     static const char digits[] = "0123456789abcdef";
 
@@ -229,7 +290,7 @@ realm_status rl_fs_sha256(const char *path, char hex[RL_SHA256_HEX], rl_progress
     if (st == REALM_OK && EVP_DigestFinal_ex(h.md, digest, NULL) != 1)
         st = realm_fail(err, REALM_ENOMEM, "%s: no memory", path);
     if (st == REALM_OK)
-        to_hex(digest, hex);
+        rl_sha256_hex(digest, hex);
     EVP_MD_CTX_free(h.md);
     return st;
 }
@@ -239,5 +300,5 @@ void rl_sha256(const void *data, size_t n, char hex[RL_SHA256_HEX])
     unsigned char digest[EVP_MAX_MD_SIZE];
 
     RL_ASSERT(EVP_Digest(data, n, digest, NULL, EVP_sha256(), NULL) == 1);
-    to_hex(digest, hex);
+    rl_sha256_hex(digest, hex);
 }

@@ -9,11 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A file that shrinks while it is mapped ends in SIGBUS: say so instead of dying mutely. */
+/* Only Realm's own packed files are mapped, and these are replaced, never changed. A disk that
+ * fails, or somebody who cuts one, still ends in SIGBUS: say so instead of dying mutely. */
 static void on_bus(int sig)
 {
     static const char text[] =
-        "realm: a file shrank while it was read; leave it alone and try again\n";
+        "realm: a packed model cannot be read any more; check it: realm verify NAME\n";
 
     (void)sig;
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
@@ -72,6 +73,12 @@ static int finish(int code)
     return code;
 }
 
+/* A limit on the size of files is told by the write that meets it, like a full disk. */
+static void ignore_size_limit(void)
+{
+    (void)signal(SIGXFSZ, SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
     const char *word = verb_word(argc, argv);
@@ -80,6 +87,7 @@ int main(int argc, char **argv)
     int code;
 
     catch_bus();
+    ignore_size_limit();
     rl_cli_catch_interrupt();
     if (!verb)
         return unknown_verb(word);

@@ -1,77 +1,98 @@
+/* Opening: from the caller's memory, or from a file. A file may be changed, cut or replaced by
+ * others at any time, so it is never mapped: its metadata is copied once, in pieces, and what was
+ * checked is that copy; tensors are read when asked for, and a read that comes up short is an
+ * error. */
 #include "gguf/gguf.h"
 
 #include "base/alloc.h"
-#include "base/fs.h"
 #include "gguf/parse.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static realm_status fail_errno(realm_error *err, const char *path)
-{
-    realm_status st = errno == ENOENT || errno == ENOTDIR ? REALM_ENOTFOUND : REALM_EIO;
-
-    return realm_fail(err, st, "%s: %s", path, strerror(errno));
-}
-
-/* Maps the regular file of `fd` into g. An empty file cannot be mapped and is no GGUF. */
-static realm_status map_file(rl_gguf *g, int fd, const char *path, realm_error *err)
-{
-    struct stat sb;
-
-    if (fstat(fd, &sb) < 0)
-        return fail_errno(err, path);
-    if (!S_ISREG(sb.st_mode))
-        return realm_fail(err, REALM_EINVAL, "%s: not a regular file", path);
-    if (sb.st_size <= 0)
-        return realm_fail(err, REALM_EINVAL, "%s: the file is empty", path);
-    g->n = (size_t)sb.st_size;
-    g->mapping = mmap(NULL, g->n, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (g->mapping == MAP_FAILED) {
-        g->mapping = NULL;
-        return fail_errno(err, path);
-    }
-    g->base = g->mapping;
-    return REALM_OK;
-}
+#define FIRST_READ ((size_t)8 << 20) /* the metadata of most models */
 
 /* Puts the path before the parser's sentence. */
-static realm_status parse_named(rl_gguf *g, const char *path, realm_error *err)
+static realm_status parse_named(rl_gguf *g, realm_error *err)
 {
+    size_t n = strlen(g->path);
     realm_error why;
     realm_status st = rl_gguf_parse(g, &why);
 
-    if (st == REALM_OK)
+    if (st == REALM_OK || g->wanted)
         return st;
-    return realm_fail(err, st, "%.90s%s: %.140s", strlen(path) > 90 ? "..." : "",
-                      strlen(path) > 90 ? path + strlen(path) - 87 : path, why.text);
+    return realm_fail(err, st, "%.90s%s: %.140s", n > 90 ? "..." : "",
+                      n > 90 ? g->path + n - 87 : g->path, why.text);
+}
+
+/* Extends the copy of the file's beginning to what is wanted; to twice of what there is at least,
+ * so that parsing again from the start stays cheap. */
+static realm_status load(rl_gguf *g, realm_error *err)
+{
+    size_t want = 2 * g->loaded > g->wanted ? 2 * g->loaded : g->wanted;
+    uint8_t *more;
+    realm_status st;
+
+    if (want > RL_GGUF_METADATA_MAX)
+        want = RL_GGUF_METADATA_MAX;
+    if (want > g->n)
+        want = g->n;
+    more = rl_realloc(g->copy, want);
+    if (!more)
+        return realm_fail(err, REALM_ENOMEM, "%s: no memory for its metadata", g->path);
+    g->base = g->copy = more;
+    st = rl_fs_read_at(g->fd, g->path, g->loaded, more + g->loaded, want - g->loaded, err);
+    if (st == REALM_OK)
+        g->loaded = want;
+    return st;
+}
+
+/* Drops what an unfinished parse made. */
+static void forget(rl_gguf *g)
+{
+    rl_gguf_index_deinit(&g->keys);
+    rl_gguf_index_deinit(&g->names);
+    rl_free(g->kvs);
+    rl_free(g->tensors);
+    g->kvs = NULL;
+    g->tensors = NULL;
+}
+
+static realm_status read_and_parse(rl_gguf *g, realm_error *err)
+{
+    realm_status st = rl_fs_open(g->path, &g->fd, &g->id, err);
+
+    if (st != REALM_OK)
+        return st;
+    g->n = (size_t)g->id.size;
+    if (g->n == 0)
+        return realm_fail(err, REALM_EINVAL, "%s: the file is empty", g->path);
+    g->wanted = FIRST_READ;
+    while (st == REALM_OK && g->wanted) {
+        st = load(g, err);
+        g->wanted = 0;
+        if (st == REALM_OK) {
+            forget(g);
+            st = parse_named(g, err);
+        }
+        if (g->wanted)
+            st = REALM_OK;
+    }
+    return st;
 }
 
 realm_status rl_gguf_open(rl_gguf **out, const char *path, realm_error *err)
 {
-    rl_gguf *g;
+    rl_gguf *g = rl_alloc(sizeof *g);
     realm_status st;
-    int fd;
 
     *out = NULL;
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return fail_errno(err, path);
-    g = rl_alloc(sizeof *g);
-    if (!g) {
-        st = realm_fail(err, REALM_ENOMEM, "%s: no memory", path);
-    } else {
-        g->has_data = true;
-        st = map_file(g, fd, path, err);
-        if (st == REALM_OK)
-            st = parse_named(g, path, err);
-    }
-    (void)close(fd); /* the mapping outlives it */
+    if (!g)
+        return realm_fail(err, REALM_ENOMEM, "%s: no memory", path);
+    g->fd = -1;
+    g->has_data = true;
+    g->path = rl_strdup(path);
+    st = g->path ? read_and_parse(g, err) : realm_fail(err, REALM_ENOMEM, "%s: no memory", path);
     if (st == REALM_OK)
         *out = g;
     else
@@ -88,8 +109,9 @@ realm_status rl_gguf_open_memory(rl_gguf **out, const void *bytes, size_t n, boo
     *out = NULL;
     if (!g)
         return realm_fail(err, REALM_ENOMEM, "no memory for a GGUF view");
+    g->fd = -1;
     g->base = bytes;
-    g->n = n;
+    g->loaded = g->n = n;
     g->has_data = !metadata_only;
     st = rl_gguf_parse(g, err);
     if (st == REALM_OK)
@@ -103,13 +125,47 @@ void rl_gguf_close(rl_gguf *g)
 {
     if (!g)
         return;
-    rl_gguf_index_deinit(&g->keys);
-    rl_gguf_index_deinit(&g->names);
-    rl_free(g->kvs);
-    rl_free(g->tensors);
-    if (g->mapping)
-        (void)munmap(g->mapping, g->n);
+    forget(g);
+    if (g->fd >= 0)
+        (void)close(g->fd);
+    rl_free(g->copy);
+    rl_free(g->path);
     rl_free(g);
+}
+
+realm_status rl_gguf_read(const rl_gguf *g, uint64_t offset, void *out, size_t n, realm_error *err)
+{
+    if (offset > g->n || n > g->n - offset)
+        return realm_fail(err, REALM_EINVAL, "bytes [%llu, +%zu) of a GGUF file of %zu",
+                          (unsigned long long)offset, n, g->n);
+    if (g->fd >= 0)
+        return rl_fs_read_at(g->fd, g->path, offset, out, n, err);
+    memcpy(out, g->base + offset, n);
+    return REALM_OK;
+}
+
+const rl_file_id *rl_gguf_file_id(const rl_gguf *g)
+{
+    return g->fd >= 0 ? &g->id : NULL;
+}
+
+realm_status rl_gguf_check_unchanged(const rl_gguf *g, realm_error *err)
+{
+    rl_file_id now;
+    realm_status st;
+
+    if (g->fd < 0)
+        return REALM_OK;
+    st = rl_fs_identify_fd(g->fd, g->path, &now, err);
+    if (st == REALM_OK && !rl_file_id_same(&now, &g->id))
+        st = realm_fail(err, REALM_ECONFLICT,
+                        "%.150s changed while it was read; leave it alone and try again", g->path);
+    return st;
+}
+
+uint64_t rl_gguf_data_offset(const rl_gguf *g)
+{
+    return g->data_start;
 }
 
 uint32_t rl_gguf_version(const rl_gguf *g)

@@ -3,12 +3,14 @@
  * 1. The file is never trusted: every count, size, offset, type, string and alignment is checked
  *    against the bytes there are before it is used; a hostile file is REALM_EINVAL whose text names
  *    the byte offset and the reason. Getters never abort.
- * 2. Nothing is copied: keys, strings and tensor data point into the mapping or the caller's memory
- *    and live as long as the rl_gguf. Strings are not NUL-terminated.
+ * 2. Keys and strings point into the caller's memory or, for a file, into one copy of its metadata,
+ *    and live as long as the rl_gguf. Strings are not NUL-terminated. A file's tensors stay on
+ * disk.
  * 3. Immutable after opening: any thread may read. Knows nothing of architectures. */
 #ifndef RL_GGUF_GGUF_H
 #define RL_GGUF_GGUF_H
 
+#include "base/fs.h"
 #include "kernels/quant.h"
 #include "realm/status.h"
 
@@ -57,10 +59,11 @@ typedef struct rl_gguf_tensor {
     uint64_t dims[4]; /* dims[0] is the row length (columns); unused ones are 1 */
     uint64_t offset;  /* from the start of the data section */
     uint64_t bytes;
-    const uint8_t *data; /* NULL for a view of the metadata alone */
+    const uint8_t *data; /* in the caller's memory; NULL for a file or the metadata alone */
 } rl_gguf_tensor;
 
-/* Maps and checks a file. -> OK | EINVAL (not a good GGUF) | ENOTFOUND | EIO | ENOMEM */
+/* Reads and checks a file's metadata and keeps the file open.
+ * -> OK | EINVAL (not a good GGUF) | ENOTFOUND | ECONFLICT (it was cut meanwhile) | EIO | ENOMEM */
 realm_status rl_gguf_open(rl_gguf **out, const char *path, realm_error *err) REALM_MUST_USE;
 
 /* Checks bytes that the caller keeps alive and unchanged. With `metadata_only` the data section may
@@ -69,10 +72,22 @@ realm_status rl_gguf_open_memory(rl_gguf **out, const void *bytes, size_t n, boo
                                  realm_error *err) REALM_MUST_USE;
 void rl_gguf_close(rl_gguf *g); /* NULL is fine */
 
+/* Copies bytes [offset, offset + n) of the file, or of the caller's memory.
+ * -> OK | ECONFLICT (the file is shorter than when it was opened) | EINVAL (out of range) | EIO */
+realm_status rl_gguf_read(const rl_gguf *g, uint64_t offset, void *out, size_t n,
+                          realm_error *err) REALM_MUST_USE;
+
+/* The file as it was when it was opened; NULL for the caller's memory. */
+const rl_file_id *rl_gguf_file_id(const rl_gguf *g);
+
+/* ECONFLICT when the file is not what it was when it was opened. */
+realm_status rl_gguf_check_unchanged(const rl_gguf *g, realm_error *err) REALM_MUST_USE;
+
 uint32_t rl_gguf_version(const rl_gguf *g);
 uint64_t rl_gguf_file_bytes(const rl_gguf *g);
 size_t rl_gguf_metadata_bytes(const rl_gguf *g); /* header, pairs and tensor infos: [0, this) */
-const uint8_t *rl_gguf_bytes(const rl_gguf *g);  /* the first byte of the file */
+const uint8_t *rl_gguf_bytes(const rl_gguf *g);  /* the file's metadata, from its first byte */
+uint64_t rl_gguf_data_offset(const rl_gguf *g);  /* of the data section in the file */
 
 uint32_t rl_gguf_n_kv(const rl_gguf *g);
 const rl_gguf_kv *rl_gguf_kv_at(const rl_gguf *g, uint32_t i);

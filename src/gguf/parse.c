@@ -1,7 +1,7 @@
 /* Reading and checking a GGUF file: header, key-value pairs, tensor infos.
  *
- * 1. `at` never passes `n`; a length read from the file is compared with what is left before it is
- *    used, in 64 bits.
+ * 1. `at` passes neither `loaded` nor the limit of metadata; a length read from the file is
+ *    compared with what is left before it is used, in 64 bits.
  * 2. Memory is taken in proportion to the file: a count is believed only when that many of the
  *    smallest possible records still fit.
  * 3. A name is quoted in an error only after its characters were checked. */
@@ -53,7 +53,13 @@ static realm_status need(const cursor *c, uint64_t bytes, const char *what)
     if (bytes > left(c))
         return bad(c, c->at, "%s needs %llu bytes and the file has %zu more; is it cut off?", what,
                    (unsigned long long)bytes, left(c));
-    return REALM_OK;
+    if (bytes > RL_GGUF_METADATA_MAX - c->at)
+        return bad(c, c->at, "with %s the metadata is over %zu MiB, the limit", what,
+                   RL_GGUF_METADATA_MAX >> 20);
+    if (bytes <= c->g->loaded - c->at)
+        return REALM_OK;
+    c->g->wanted = c->at + (size_t)bytes;
+    return REALM_EINVAL;
 }
 
 static realm_status take_u32(cursor *c, const char *what, uint32_t *out)
@@ -134,8 +140,11 @@ static realm_status skip_values(cursor *c, rl_gguf_kind kind, uint64_t n)
         return bad(c, c->at, "%llu values of %s do not fit the %zu bytes left",
                    (unsigned long long)n, rl_gguf_kind_name(kind), left(c));
     if (kind != RL_GGUF_STRING) {
-        st = kind == RL_GGUF_BOOL ? check_bools(c, n) : REALM_OK;
-        c->at += (size_t)n * each;
+        st = need(c, n * each, "an array");
+        if (st == REALM_OK && kind == RL_GGUF_BOOL)
+            st = check_bools(c, n);
+        if (st == REALM_OK)
+            c->at += (size_t)n * each;
         return st;
     }
     for (uint64_t i = 0; i < n; i++) {
@@ -331,18 +340,20 @@ static realm_status place_tensors(cursor *c)
             return bad(c, c->at,
                        "tensors overlap: up to %.*s they are larger than the data section",
                        SHOWN(t->name));
-        t->data = g->base + start + t->offset;
+        t->data = g->copy ? NULL : g->base + start + t->offset;
     }
+    g->data_start = start;
     return REALM_OK;
 }
 
 static realm_status take_count(cursor *c, const char *what, size_t min_bytes, uint32_t *out)
 {
     size_t at = c->at;
+    size_t most = (left(c) < RL_GGUF_METADATA_MAX ? left(c) : RL_GGUF_METADATA_MAX) / min_bytes;
     uint64_t n = 0;
     realm_status st = take_u64(c, what, &n);
 
-    if (st == REALM_OK && (n > left(c) / min_bytes || n > MAX_RECORDS))
+    if (st == REALM_OK && (n > most || n > MAX_RECORDS))
         return bad(c, at, "%s %llu is more than the file can hold", what, (unsigned long long)n);
     *out = (uint32_t)n;
     return st;
@@ -353,7 +364,7 @@ static realm_status take_header(cursor *c)
     rl_gguf *g = c->g;
     realm_status st;
 
-    if (g->n < 4 || memcmp(g->base, "GGUF", 4) != 0)
+    if (g->loaded < 4 || memcmp(g->base, "GGUF", 4) != 0)
         return bad(c, 0, "it does not begin with the letters GGUF");
     c->at = 4;
     st = take_u32(c, "the version", &g->version);

@@ -2,13 +2,20 @@
 #ifndef RL_GGUF_PARSE_H
 #define RL_GGUF_PARSE_H
 
+#include "base/fs.h"
 #include "gguf/index.h"
 
 struct rl_gguf {
-    const uint8_t *base; /* the file's first byte: borrowed, or the mapping below */
-    size_t n;            /* bytes at base */
-    void *mapping;       /* owned, [n]; NULL when the bytes are the caller's */
+    const uint8_t *base; /* the file's first byte: the caller's, or `copy` */
+    size_t loaded;       /* bytes at base; all of them when they are the caller's */
+    size_t n;            /* bytes of the file */
+    uint8_t *copy;       /* owned; [loaded] the file's beginning, with all metadata */
+    char *path;          /* owned; of the file, for messages */
+    int fd;              /* owned; -1 without a file */
+    rl_file_id id;       /* of the file when it was opened */
+    size_t wanted;       /* parsing stopped for want of so many bytes from base on; 0: it did not */
     bool has_data;       /* false: a view of the metadata alone */
+    uint64_t data_start; /* offset of the data section */
     uint32_t version;
     uint32_t alignment;
     size_t metadata_bytes;
@@ -19,8 +26,11 @@ struct rl_gguf {
     rl_gguf_index names;     /* over tensors[].name */
 };
 
-/* Checks g->base[0..n) and fills everything else. On failure what was filled stays for
- * rl_gguf_close. -> OK | EINVAL | ENOMEM */
+#define RL_GGUF_METADATA_MAX ((size_t)256 << 20) /* 20 times the largest vocabulary known */
+
+/* Checks g->base[0..loaded) and fills everything else. On failure what was filled stays for
+ * rl_gguf_close. -> OK | EINVAL | ENOMEM. EINVAL with g->wanted set says nothing of the file: load
+ * that many bytes (<= n) and parse again from the start. */
 realm_status rl_gguf_parse(rl_gguf *g, realm_error *err) REALM_MUST_USE;
 
 /* Little-endian numbers at any address. */

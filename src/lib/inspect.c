@@ -49,8 +49,9 @@ static realm_status describe_file(const char *path, rl_buf *json, realm_error *e
 
 static realm_status describe_packed(const char *path, rl_buf *json, realm_error *err)
 {
+    rl_model_opts opts = { .look = true };
     rl_model *m = NULL;
-    realm_status st = rl_model_open(&m, path, NULL, err);
+    realm_status st = rl_model_open(&m, path, &opts, err);
 
     if (st == REALM_OK)
         rl_lib_describe_gguf(rl_model_gguf(m), json);

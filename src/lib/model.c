@@ -87,6 +87,7 @@ const realm_tokenizer *realm_model_tokenizer(const realm_model *m)
 static realm_status open_source(realm_tokenizer *t, realm *r, const char *name_or_path,
                                 const rl_gguf **g, realm_error *err)
 {
+    rl_model_opts opts = { .look = true };
     char path[RL_LIB_PATH];
     rl_store_model row;
     realm_status st;
@@ -98,7 +99,7 @@ static realm_status open_source(realm_tokenizer *t, realm *r, const char *name_o
     }
     st = rl_lib_find(r, name_or_path, &row, path, err);
     if (st == REALM_OK)
-        st = rl_model_open(&t->model, path, NULL, err);
+        st = rl_model_open(&t->model, path, &opts, err);
     if (st == REALM_OK)
         *g = rl_model_gguf(t->model);
     return st;

@@ -51,8 +51,9 @@ static void to_entry(rl_store *s, const rl_store_model *m, realm_entry *e)
 /* Reads what a packed file says of itself. -> OK | why it cannot be used */
 static realm_status read_packed(const char *packed, rl_store_model *m)
 {
+    rl_model_opts opts = { .look = true };
     rl_model *model = NULL;
-    realm_status st = rl_model_open(&model, packed, NULL, NULL);
+    realm_status st = rl_model_open(&model, packed, &opts, NULL);
 
     if (st == REALM_OK) {
         const rl_model_info *i = rl_model_get_info(model);
@@ -85,60 +86,71 @@ static realm_status check_disk(const char *packed, uint64_t needed, realm_error 
         dir, (double)room / 0x1p30, (double)needed / 0x1p30);
 }
 
-static realm_status check_and_pack(realm *r, const char *path, const char *sha256,
-                                   const char *packed, realm_error *err)
+/* Checks and packs the file, and fills in what is known of it then. Its digest is of the bytes that
+ * were packed, whatever the file was before or is by now. */
+static realm_status check_and_pack(realm *r, rl_store *s, const rl_gguf *g, rl_store_model *m,
+                                   char *packed, realm_error *err)
 {
     rl_lib_step step = { .r = r, .what = "packing" };
-    rl_gguf *g = NULL;
+    rl_packed fresh = { .path = NULL };
     rl_vocab *vocab = NULL;
-    realm_status st = rl_gguf_open(&g, path, err);
+    realm_status st = rl_model_check(g, err);
 
-    if (st == REALM_OK)
-        st = rl_model_check(g, err);
     if (st == REALM_OK)
         st = rl_vocab_open(&vocab, g, err);
     rl_vocab_close(vocab);
+    (void)snprintf(packed, RL_LIB_PATH, "%s/models/import", rl_store_home(s));
     if (st == REALM_OK)
         st = check_disk(packed, rl_gguf_file_bytes(g) + DISK_MARGIN, err);
     if (st == REALM_OK)
-        st = rl_model_pack(g, sha256, packed, rl_lib_progress, &step, err);
-    rl_gguf_close(g);
+        st = rl_model_pack(&fresh, g, packed, rl_lib_progress, &step, err);
+    if (st != REALM_OK)
+        return st;
+    memcpy(m->sha256, fresh.sha256, sizeof m->sha256);
+    m->source_bytes = rl_gguf_file_bytes(g);
+    rl_store_packed_path(s, m->sha256, RL_PACK_LAYOUT, packed, RL_LIB_PATH);
+    st = rl_packed_keep(&fresh, packed, err);
+    if (st == REALM_OK)
+        st = rl_store_digest_put(s, rl_gguf_file_id(g), m->sha256, err);
+    rl_packed_drop(&fresh);
     return st;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+static realm_status pack_file(realm *r, rl_store *s, const char *path, rl_store_model *m,
+                              char *packed, realm_error *err)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+    rl_gguf *g = NULL;
+    realm_status st = rl_gguf_open(&g, path, err);
+
+    if (st == REALM_OK)
+        st = check_and_pack(r, s, g, m, packed, err);
+    rl_gguf_close(g);
+    if (st == REALM_OK && read_packed(packed, m) != REALM_OK)
+        st = realm_fail(err, REALM_EIO, "%.150s: its packed file cannot be read", path);
+    return st;
 }
 
-/* Makes sure the packed form of the file exists and fills m, all but its name. */
+/* Makes sure the packed form of the file exists and fills m, all but its name. A file is hashed
+ * beforehand only when the digest may be that of a packed one. */
 static realm_status pack(realm *r, rl_store *s, const char *path, rl_store_model *m, char *packed,
                          realm_error *err)
 {
     rl_lib_step step = { .r = r, .what = "reading" };
-    struct stat before, after;
-    realm_status st;
+    rl_file_id id = { .dev = 0 };
+    realm_status st = rl_fs_identify(path, &id, err);
 
-    if (stat(path, &before) < 0)
-        return realm_fail(err, errno == ENOENT ? REALM_ENOTFOUND : REALM_EIO, "%s: %s", path,
-                          strerror(errno));
-    st = rl_store_digest(s, path, m->sha256, rl_lib_progress, &step, err);
     if (st != REALM_OK)
         return st;
-    m->source_bytes = (uint64_t)before.st_size;
+    st = rl_store_digest_get(s, &id, m->sha256, err);
+    if (st == REALM_ENOTFOUND && rl_store_knows_size(s, (uint64_t)id.size))
+        st = rl_store_digest(s, path, m->sha256, rl_lib_progress, &step, err);
+    if (st != REALM_OK && st != REALM_ENOTFOUND)
+        return st;
+    m->source_bytes = (uint64_t)id.size;
     rl_store_packed_path(s, m->sha256, RL_PACK_LAYOUT, packed, RL_LIB_PATH);
-    if (read_packed(packed, m) == REALM_OK)
+    if (st == REALM_OK && read_packed(packed, m) == REALM_OK)
         return REALM_OK;
-    st = check_and_pack(r, path, m->sha256, packed, err);
-    if (st != REALM_OK)
-        return st;
-    if (stat(path, &after) < 0 || !same_file(&before, &after)) {
-        (void)unlink(packed); /* its name would promise another file's weights */
-        return realm_fail(err, REALM_ECONFLICT, "%s changed while it was read; try again", path);
-    }
-    st = read_packed(packed, m);
-    return st == REALM_OK ? st : realm_fail(err, st, "%s: the packed file cannot be read", path);
+    return pack_file(r, s, path, m, packed, err);
 }
 
 /* A name may be given again to the same model, to another one only with `replace`. */
@@ -157,16 +169,43 @@ static realm_status put_row(rl_store *s, const rl_store_model *m, bool replace, 
     return rl_store_model_put(s, m, true, err);
 }
 
+static realm_status digest_is_named(rl_store *s, const char *sha256, bool *named, realm_error *err)
+{
+    rl_store_model *rows;
+    size_t n;
+    realm_status st = rl_store_model_list(s, &rows, &n, err);
+
+    *named = false;
+    if (st != REALM_OK)
+        return st;
+    for (size_t i = 0; i < n; i++)
+        *named = *named || strcmp(rows[i].sha256, sha256) == 0;
+    rl_free(rows);
+    return REALM_OK;
+}
+
+/* A full disk keeps nothing of an import that failed: neither does its packed file stay that was
+ * complete before its row found no room. */
+static void drop_unnamed(rl_store *s, const char *sha256, const char *packed)
+{
+    bool named = true;
+
+    if (sha256[0] && digest_is_named(s, sha256, &named, NULL) == REALM_OK && !named)
+        (void)unlink(packed);
+}
+
 static realm_status import_with(realm *r, rl_store *s, const char *path, rl_store_model *m,
                                 bool replace, realm_error *err)
 {
-    char packed[RL_LIB_PATH];
+    char packed[RL_LIB_PATH] = "";
     realm_status st = REALM_OK;
 
     for (int attempt = 0; attempt < 3; attempt++) {
         st = pack(r, s, path, m, packed, err);
         if (st == REALM_OK && m->name[0])
             st = put_row(s, m, replace, err);
+        if (st == REALM_EDISK)
+            drop_unnamed(s, m->sha256, packed);
         if (st != REALM_OK || rl_fs_exists(packed))
             return st;
     }
@@ -275,21 +314,6 @@ realm_status realm_verify(realm *r, const char *name, realm_error *err)
 }
 
 /* ---- removing -------------------------------------------------------------------------------- */
-
-static realm_status digest_is_named(rl_store *s, const char *sha256, bool *named, realm_error *err)
-{
-    rl_store_model *rows;
-    size_t n;
-    realm_status st = rl_store_model_list(s, &rows, &n, err);
-
-    *named = false;
-    if (st != REALM_OK)
-        return st;
-    for (size_t i = 0; i < n; i++)
-        *named = *named || strcmp(rows[i].sha256, sha256) == 0;
-    rl_free(rows);
-    return REALM_OK;
-}
 
 static realm_status remove_with(rl_store *s, const char *name, uint64_t *freed, realm_error *err)
 {

@@ -27,10 +27,21 @@
  * and types, tokenizer left out. -> OK | EUNSUPPORTED | EINVAL */
 realm_status rl_model_check(const rl_gguf *g, realm_error *err) REALM_MUST_USE;
 
-/* Packs the checked file `g` into `out_path` (temp file, fsync, rename). sha256: of the source.
- * -> OK | EUNSUPPORTED | EINVAL | EDISK | EIO | ENOMEM | ECANCELLED (progress said stop) */
-realm_status rl_model_pack(const rl_gguf *g, const char *sha256, const char *out_path,
+/* A packed file, synced, that nobody knows yet. All zero: none. */
+typedef struct rl_packed {
+    char *path;                 /* owned; a file that goes unless it is kept */
+    char sha256[RL_SHA256_HEX]; /* of the source: of the very bytes that were packed */
+} rl_packed;
+
+/* Packs the checked file `g` into a new file `<beside>.XXXXXX`; the file is read once, through.
+ * -> OK | EUNSUPPORTED | EINVAL | EDISK | EIO | ENOMEM | ECONFLICT (the file changed meanwhile) |
+ * ECANCELLED (progress said stop); nothing is left on failure */
+realm_status rl_model_pack(rl_packed *out, const rl_gguf *g, const char *beside,
                            rl_progress_fn progress, void *ctx, realm_error *err) REALM_MUST_USE;
+
+/* Makes it appear as `path`, in the same folder, at once and durably. */
+realm_status rl_packed_keep(rl_packed *p, const char *path, realm_error *err) REALM_MUST_USE;
+void rl_packed_drop(rl_packed *p); /* removes the file unless it was kept; frees */
 
 /* Reads a packed file through and compares its own digest. -> OK | EINVAL (damaged) | EIO ... */
 realm_status rl_model_verify(const char *packed_path, rl_progress_fn progress, void *ctx,
@@ -55,6 +66,7 @@ typedef struct rl_model_info {
 
 typedef struct rl_model_opts {
     bool reference; /* the F32 path: weights dequantised, activations not quantised */
+    bool look;      /* only its metadata is wanted: the weights are not read ahead */
 } rl_model_opts;
 
 /* Maps a packed file. -> OK | ENOTFOUND | EINVAL | EUNSUPPORTED | EIO | ENOMEM */

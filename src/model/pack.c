@@ -1,8 +1,10 @@
-/* Import: a checked GGUF file becomes a packed file. Streams panel by panel through one buffer, so
- * memory does not grow with the model; written beside its name, synced, then renamed, so that a
- * reader sees the whole file or none. */
+/* Import: a checked GGUF file becomes a packed file. Streams panel by panel through small buffers,
+ * so memory does not grow with the model; written beside its name, synced, then renamed, so that a
+ * reader sees the whole file or none. The packed tensors lie in the order of the source's, which is
+ * therefore read once, front to back (source.h). */
 #include "model/model.h"
 #include "model/packfile.h"
+#include "model/source.h"
 #include "model/tensors.h"
 
 #include "base/alloc.h"
@@ -19,14 +21,18 @@
 #define PIECE ((size_t)2 << 20)
 
 typedef struct packer {
+    const rl_gguf *g;     /* borrowed */
+    rl_slots slots;       /* in the order of the table */
+    rl_slot **order;      /* owned; [slots.n] in the order of the source, and so of the data */
+    rl_pack_entry *table; /* owned; [slots.n] */
+    rl_source source;
+    char *sha256; /* [RL_SHA256_HEX] of the source, at the end */
     int fd;
     uint8_t *piece;       /* owned [PIECE]; the bytes from `flushed` on */
     uint64_t at, flushed; /* offsets in the file: the end of the data so far, and what is written */
     const char *path;     /* for messages */
     rl_digest digest;     /* of the data so far */
-    uint64_t done, total;
-    rl_progress_fn progress;
-    void *ctx;
+    uint64_t total;       /* bytes of the packed file */
     realm_error *err;
 } packer;
 
@@ -102,15 +108,8 @@ static realm_status append(packer *pk, const uint8_t *p, size_t n)
 /* Appends n bytes of tensor data. */
 static realm_status emit(packer *pk, const void *p, size_t n)
 {
-    realm_status st = append(pk, p, n);
-
-    if (st != REALM_OK)
-        return st;
     rl_digest_add(&pk->digest, p, n);
-    pk->done += n;
-    if (pk->progress && pk->progress(pk->ctx, pk->done, pk->total))
-        return realm_fail(pk->err, REALM_ECANCELLED, "%s: packing was stopped", pk->path);
-    return REALM_OK;
+    return append(pk, p, n);
 }
 
 static realm_status emit_matrix(packer *pk, const rl_slot *s, uint8_t *buf)
@@ -121,8 +120,12 @@ static realm_status emit_matrix(packer *pk, const rl_slot *s, uint8_t *buf)
 
     for (uint32_t r = 0; st == REALM_OK && r < s->n; r += RL_PANEL_ROWS) {
         uint32_t n = s->n - r < RL_PANEL_ROWS ? s->n - r : RL_PANEL_ROWS;
+        const uint8_t *rows;
 
-        rl_panel_pack(s->t->type, s->k, n, s->t->data + (size_t)r * row, row, buf);
+        st = rl_source_take(&pk->source, n * row, &rows, pk->err);
+        if (st != REALM_OK)
+            break;
+        rl_panel_pack(s->t->type, s->k, n, rows, row, buf);
         st = emit(pk, buf, panel);
     }
     return st;
@@ -130,142 +133,207 @@ static realm_status emit_matrix(packer *pk, const rl_slot *s, uint8_t *buf)
 
 static realm_status emit_vector(packer *pk, const rl_slot *s, uint8_t *buf)
 {
+    const uint8_t *values;
+    realm_status st = rl_source_take(&pk->source, (size_t)s->t->bytes, &values, pk->err);
+
+    if (st != REALM_OK)
+        return st;
     /* the buffer was checked when it was made:
      * NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     memset(buf, 0, s->bytes);
-    rl_dequant(s->t->type, s->t->data, s->k, (float *)(void *)buf);
+    rl_dequant(s->t->type, values, s->k, (float *)(void *)buf);
     return emit(pk, buf, s->bytes);
 }
 
-static size_t buffer_bytes(const rl_slots *slots)
+/* The most that one panel or vector takes from the source, and makes in the packed file. */
+static void most_bytes(const rl_slots *slots, size_t *in, size_t *out)
 {
-    size_t most = 0;
-
+    *in = *out = 0;
     for (uint32_t i = 0; i < slots->n; i++) {
         const rl_slot *s = &slots->items[i];
-        size_t n = s->n ? rl_panel_bytes(s->t->type, s->k) : (size_t)s->bytes;
+        size_t from = s->n ? RL_PANEL_ROWS * rl_type_row_bytes(s->t->type, s->k) : s->t->bytes;
+        size_t to = s->n ? rl_panel_bytes(s->t->type, s->k) : (size_t)s->bytes;
 
-        most = n > most ? n : most;
+        *in = from > *in ? from : *in;
+        *out = to > *out ? to : *out;
     }
-    return most;
 }
 
-static void fill_table(const rl_slots *slots, rl_pack_entry *table, uint64_t *total)
+static int by_offset(const void *a, const void *b)
 {
-    uint64_t at = 0;
+    const rl_slot *const *x = a, *const *y = b;
+    uint64_t p = (*x)->t->offset, q = (*y)->t->offset;
 
-    for (uint32_t i = 0; i < slots->n; i++) {
-        table[i] = (rl_pack_entry){ .offset = at, .bytes = slots->items[i].bytes };
-        at += slots->items[i].bytes; /* a multiple of 64 */
-    }
-    *total = at;
+    return p < q ? -1 : p > q;
 }
 
-static realm_status emit_tensors(packer *pk, const rl_slots *slots, uint64_t data_offset)
+/* Gives every tensor its place. Tensors that share bytes cannot be read in one go; no writer of the
+ * format makes them. */
+static realm_status arrange(packer *pk, uint64_t *data_bytes)
 {
-    uint8_t *buf = rl_alloc_aligned(64, buffer_bytes(slots));
+    uint64_t at = 0, end = 0;
+
+    for (uint32_t i = 0; i < pk->slots.n; i++)
+        pk->order[i] = &pk->slots.items[i];
+    qsort(pk->order, pk->slots.n, sizeof *pk->order, by_offset);
+    for (uint32_t i = 0; i < pk->slots.n; i++) {
+        const rl_slot *s = pk->order[i];
+
+        if (s->t->offset < end)
+            return realm_fail(pk->err, REALM_EINVAL,
+                              "not a good GGUF file: tensor %.*s overlaps another",
+                              (int)s->t->name.n, s->t->name.p);
+        end = s->t->offset + s->t->bytes;
+        pk->table[s - pk->slots.items] = (rl_pack_entry){ .offset = at, .bytes = s->bytes };
+        at += s->bytes; /* a multiple of 64 */
+    }
+    *data_bytes = at;
+    return REALM_OK;
+}
+
+static realm_status emit_all(packer *pk, uint8_t *buf)
+{
+    uint64_t data = rl_gguf_data_offset(pk->g);
     realm_status st = REALM_OK;
 
-    pk->piece = rl_alloc(PIECE);
-    pk->at = pk->flushed = data_offset;
-    if (!buf || !pk->piece)
-        st = realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
-    for (uint32_t i = 0; st == REALM_OK && i < slots->n; i++) {
-        const rl_slot *s = &slots->items[i];
+    for (uint32_t i = 0; st == REALM_OK && i < pk->slots.n; i++) {
+        const rl_slot *s = pk->order[i];
 
-        st = s->n ? emit_matrix(pk, s, buf) : emit_vector(pk, s, buf);
+        st = rl_source_skip(&pk->source, data + s->t->offset, pk->err);
+        if (st == REALM_OK)
+            st = s->n ? emit_matrix(pk, s, buf) : emit_vector(pk, s, buf);
     }
     if (st == REALM_OK)
         st = flush(pk);
+    return st == REALM_OK ? rl_source_end(&pk->source, pk->sha256, pk->err) : st;
+}
+
+static realm_status emit_tensors(packer *pk, uint64_t data_offset, rl_progress_fn progress,
+                                 void *ctx)
+{
+    size_t in, out;
+    uint8_t *buf;
+    realm_status st;
+
+    most_bytes(&pk->slots, &in, &out);
+    buf = rl_alloc_aligned(64, out);
+    pk->piece = rl_alloc(PIECE);
+    pk->at = pk->flushed = data_offset;
+    st = rl_source_open(&pk->source, pk->g, in, pk->err);
+    pk->source.progress = progress;
+    pk->source.ctx = ctx;
+    if (st == REALM_OK && (!buf || !pk->piece))
+        st = realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
+    if (st == REALM_OK)
+        st = emit_all(pk, buf);
+    rl_source_close(&pk->source);
     rl_free(pk->piece);
     rl_free(buf);
     return st;
 }
 
 /* The data first: the header tells its digest. */
-static realm_status write_pack(packer *pk, const rl_gguf *g, const rl_slots *slots,
-                               const char *sha256, rl_pack_entry *table)
+static realm_status write_pack(packer *pk, rl_progress_fn progress, void *ctx)
 {
     rl_pack_header h = { .magic = RL_PACK_MAGIC,
                          .layout = RL_PACK_LAYOUT,
                          .header_bytes = sizeof h,
-                         .n_tensors = slots->n,
+                         .n_tensors = pk->slots.n,
                          .table_offset = sizeof h,
-                         .metadata_bytes = rl_gguf_metadata_bytes(g) };
-    size_t table_bytes = slots->n * sizeof *table;
-    realm_status st;
+                         .metadata_bytes = rl_gguf_metadata_bytes(pk->g) };
+    size_t table_bytes = pk->slots.n * sizeof *pk->table;
+    const uint8_t *metadata = rl_gguf_bytes(pk->g);
+    realm_status st = arrange(pk, &h.data_bytes);
 
-    fill_table(slots, table, &h.data_bytes);
-    pk->total = h.data_bytes;
-    memcpy(h.source, sha256, sizeof h.source);
+    if (st != REALM_OK)
+        return st;
     h.metadata_offset = (sizeof h + table_bytes + 63) / 64 * 64;
     h.data_offset =
         (h.metadata_offset + h.metadata_bytes + RL_PACK_PAGE - 1) / RL_PACK_PAGE * RL_PACK_PAGE;
+    pk->total = h.data_offset + h.data_bytes;
     /* Reserving the room at once finds a full disk before the work; not every file system can. */
-    if (fallocate(pk->fd, 0, 0, (off_t)(h.data_offset + h.data_bytes)) < 0 &&
-        rl_fs_errno_status(errno) == REALM_EDISK)
+    if (fallocate(pk->fd, 0, 0, (off_t)pk->total) < 0 && rl_fs_errno_status(errno) == REALM_EDISK)
         return fail_write(pk);
     rl_digest_begin(&pk->digest);
-    st = emit_tensors(pk, slots, h.data_offset);
+    st = emit_tensors(pk, h.data_offset, progress, ctx);
+    memcpy(h.source, pk->sha256, sizeof h.source);
     if (!rl_digest_end(&pk->digest, h.data_digest) && st == REALM_OK)
         st = realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
-    if (st == REALM_OK && !rl_packfile_head_digest(&h, table, rl_gguf_bytes(g), h.head_digest))
+    if (st == REALM_OK && !rl_packfile_head_digest(&h, pk->table, metadata, h.head_digest))
         st = realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
     if (st == REALM_OK)
-        st = write_at(pk, h.table_offset, table, table_bytes);
+        st = write_at(pk, h.table_offset, pk->table, table_bytes);
     if (st == REALM_OK)
-        st = write_at(pk, h.metadata_offset, rl_gguf_bytes(g), (size_t)h.metadata_bytes);
+        st = write_at(pk, h.metadata_offset, metadata, (size_t)h.metadata_bytes);
     return st == REALM_OK ? write_at(pk, 0, &h, sizeof h) : st;
 }
 
-/* Makes the temporary file, has it written, renames it. */
-static realm_status write_file(packer *pk, const rl_gguf *g, const rl_slots *slots,
-                               const char *sha256, rl_pack_entry *table)
+/* Makes the new file and has it written. */
+static realm_status write_file(packer *pk, rl_packed *out, rl_progress_fn progress, void *ctx)
 {
-    rl_buf tmp;
+    rl_buf name;
     realm_status st;
 
-    rl_buf_init(&tmp, 4096);
-    if (rl_buf_addf(&tmp, "%s.XXXXXX", pk->path) != REALM_OK) {
-        rl_buf_deinit(&tmp);
-        return realm_fail(pk->err, REALM_EINVAL, "the path of the packed file is too long");
-    }
-    pk->fd = mkostemp(tmp.data, O_CLOEXEC);
+    rl_buf_init(&name, 4096);
+    (void)rl_buf_addf(&name, "%s.XXXXXX", pk->path);
+    out->path = name.failed ? NULL : rl_buf_take(&name);
+    rl_buf_deinit(&name);
+    if (!out->path)
+        return realm_fail(pk->err, REALM_ENOMEM, "%s: too long, or no memory", pk->path);
+    pk->fd = mkostemp(out->path, O_CLOEXEC);
     if (pk->fd < 0) {
         st = fail_write(pk);
-    } else {
-        st = write_pack(pk, g, slots, sha256, table);
-        if (st == REALM_OK && (fsync(pk->fd) < 0 || rename(tmp.data, pk->path) < 0))
-            st = fail_write(pk);
-        if (st != REALM_OK)
-            (void)unlink(tmp.data);
-        (void)close(pk->fd);
+        rl_free(out->path); /* no file to remove */
+        out->path = NULL;
+        return st;
     }
-    rl_buf_deinit(&tmp);
-    return st == REALM_OK ? rl_fs_sync_parent(pk->path, pk->err) : st;
+    st = write_pack(pk, progress, ctx);
+    if (st == REALM_OK && fsync(pk->fd) < 0)
+        st = fail_write(pk);
+    if (close(pk->fd) < 0 && st == REALM_OK)
+        st = fail_write(pk);
+    return st;
 }
 
-realm_status rl_model_pack(const rl_gguf *g, const char *sha256, const char *out_path,
+realm_status rl_model_pack(rl_packed *out, const rl_gguf *g, const char *beside,
                            rl_progress_fn progress, void *ctx, realm_error *err)
 {
-    packer pk = { .fd = -1, .path = out_path, .progress = progress, .ctx = ctx, .err = err };
+    packer pk = { .g = g, .fd = -1, .path = beside, .sha256 = out->sha256, .err = err };
     const rl_arch *arch;
     rl_params p;
-    rl_slots slots;
-    rl_pack_entry *table;
     realm_status st;
 
-    if (strspn(sha256, "0123456789abcdef") != 64 || sha256[64])
-        return realm_fail(err, REALM_EINVAL, "'%.70s' is no SHA-256 in lower-case hex", sha256);
+    *out = (rl_packed){ .path = NULL };
     st = rl_params_read(g, &arch, &p, err);
     if (st == REALM_OK)
-        st = rl_slots_init(&slots, g, arch, &p, err);
+        st = rl_slots_init(&pk.slots, g, arch, &p, err);
     if (st != REALM_OK)
         return st;
-    table = rl_alloc_array(slots.n, sizeof *table);
-    st = table ? write_file(&pk, g, &slots, sha256, table)
-               : realm_fail(err, REALM_ENOMEM, "%s: no memory", out_path);
-    rl_free(table);
-    rl_slots_deinit(&slots);
+    pk.table = rl_alloc_array(pk.slots.n, sizeof *pk.table);
+    pk.order = rl_alloc_array(pk.slots.n, sizeof(rl_slot *));
+    st = pk.table && pk.order ? write_file(&pk, out, progress, ctx)
+                              : realm_fail(err, REALM_ENOMEM, "%s: no memory", beside);
+    rl_free(pk.table);
+    rl_free(pk.order);
+    rl_slots_deinit(&pk.slots);
+    if (st != REALM_OK)
+        rl_packed_drop(out);
     return st;
+}
+
+realm_status rl_packed_keep(rl_packed *p, const char *path, realm_error *err)
+{
+    if (rename(p->path, path) < 0)
+        return realm_fail(err, rl_fs_errno_status(errno), "%s: %s", path, strerror(errno));
+    rl_free(p->path);
+    p->path = NULL;
+    return rl_fs_sync_parent(path, err);
+}
+
+void rl_packed_drop(rl_packed *p)
+{
+    if (p->path)
+        (void)unlink(p->path);
+    rl_free(p->path);
+    p->path = NULL;
 }

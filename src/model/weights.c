@@ -200,7 +200,8 @@ realm_status rl_model_open(rl_model **out, const char *packed_path, const rl_mod
         rl_model_close(m);
         return st;
     }
-    read_ahead(&m->file);
+    if (!opts || !opts->look)
+        read_ahead(&m->file);
     *out = m;
     return REALM_OK;
 }

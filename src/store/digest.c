@@ -6,39 +6,11 @@
 #include "base/clock.h"
 #include "store/internal.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define SETTLE_S 2
 
-typedef struct file_id {
-    int64_t dev, ino, size, mtime_ns, ctime_ns;
-} file_id;
-
-static int64_t to_ns(struct timespec t)
-{
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static realm_status identify(const char *path, file_id *id, realm_error *err)
-{
-    struct stat sb;
-
-    if (stat(path, &sb) < 0)
-        return realm_fail(err, errno == ENOENT ? REALM_ENOTFOUND : REALM_EIO, "%s: %s", path,
-                          strerror(errno));
-    if (!S_ISREG(sb.st_mode))
-        return realm_fail(err, REALM_EINVAL, "%s: not a regular file", path);
-    *id = (file_id){ .dev = (int64_t)sb.st_dev,
-                     .ino = (int64_t)sb.st_ino,
-                     .size = sb.st_size,
-                     .mtime_ns = to_ns(sb.st_mtim),
-                     .ctime_ns = to_ns(sb.st_ctim) };
-    return REALM_OK;
-}
-
-static int bind_id(sqlite3_stmt *q, const file_id *id)
+static int bind_id(sqlite3_stmt *q, const rl_file_id *id)
 {
     const int64_t v[] = { id->dev, id->ino, id->size, id->mtime_ns, id->ctime_ns };
     int rc = SQLITE_OK;
@@ -48,8 +20,8 @@ static int bind_id(sqlite3_stmt *q, const file_id *id)
     return rc;
 }
 
-/* -> OK with hex, ENOTFOUND when the file is not remembered, or why the registry failed. */
-static realm_status recall(rl_store *s, const file_id *id, char *hex, realm_error *err)
+realm_status rl_store_digest_get(rl_store *s, const rl_file_id *id, char hex[RL_SHA256_HEX],
+                                 realm_error *err)
 {
     realm_status st;
     sqlite3_stmt *q = rl_store_stmt(s, RL_SQL_DIGEST_GET, &st, err);
@@ -70,11 +42,11 @@ static realm_status recall(rl_store *s, const file_id *id, char *hex, realm_erro
     }
     (void)sqlite3_reset(q);
     if (rc == SQLITE_DONE)
-        return REALM_ENOTFOUND;
+        return realm_fail(err, REALM_ENOTFOUND, "no digest of this file is remembered");
     return rc == SQLITE_ROW ? REALM_OK : rl_store_fail(err, s->db, rc, s->path);
 }
 
-static realm_status remember(rl_store *s, const file_id *id, const char *hex, realm_error *err)
+static realm_status remember(rl_store *s, const rl_file_id *id, const char *hex, realm_error *err)
 {
     realm_status st;
     sqlite3_stmt *q = rl_store_stmt(s, RL_SQL_DIGEST_PUT, &st, err);
@@ -98,30 +70,48 @@ static realm_status remember(rl_store *s, const file_id *id, const char *hex, re
     return rc == SQLITE_DONE ? REALM_OK : rl_store_fail(err, s->db, rc, s->path);
 }
 
-static bool settled(const file_id *id)
+static bool settled(const rl_file_id *id)
 {
     int64_t last = id->mtime_ns > id->ctime_ns ? id->mtime_ns : id->ctime_ns;
 
     return last / 1000000000 + SETTLE_S < rl_clock_unix_s();
 }
 
+realm_status rl_store_digest_put(rl_store *s, const rl_file_id *id, const char *hex,
+                                 realm_error *err)
+{
+    return settled(id) ? remember(s, id, hex, err) : REALM_OK;
+}
+
+bool rl_store_knows_size(rl_store *s, uint64_t bytes)
+{
+    realm_status st;
+    sqlite3_stmt *q = rl_store_stmt(s, RL_SQL_SIZE_KNOWN, &st, NULL);
+    bool known = q && sqlite3_bind_int64(q, 1, (sqlite3_int64)bytes) == SQLITE_OK &&
+                 sqlite3_step(q) == SQLITE_ROW;
+
+    if (q)
+        (void)sqlite3_reset(q);
+    return known;
+}
+
 realm_status rl_store_digest(rl_store *s, const char *path, char hex[RL_SHA256_HEX],
                              rl_progress_fn progress, void *ctx, realm_error *err)
 {
-    file_id before = { .dev = 0 }, after = { .dev = 0 };
-    realm_status st = identify(path, &before, err);
+    rl_file_id before = { .dev = 0 }, after = { .dev = 0 };
+    realm_status st = rl_fs_identify(path, &before, err);
 
     if (st != REALM_OK)
         return st;
-    st = recall(s, &before, hex, err);
+    st = rl_store_digest_get(s, &before, hex, err);
     if (st != REALM_ENOTFOUND)
         return st;
     st = rl_fs_sha256(path, hex, progress, ctx, err);
     if (st == REALM_OK)
-        st = identify(path, &after, err);
+        st = rl_fs_identify(path, &after, err);
     if (st != REALM_OK)
         return st;
-    if (memcmp(&before, &after, sizeof before) != 0)
+    if (!rl_file_id_same(&before, &after))
         return realm_fail(err, REALM_ECONFLICT, "%s changed while it was read; try again", path);
-    return settled(&before) ? remember(s, &before, hex, err) : REALM_OK;
+    return rl_store_digest_put(s, &before, hex, err);
 }

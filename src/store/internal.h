@@ -23,6 +23,8 @@
                   " AND mtime_ns = ?4 AND ctime_ns = ?5")                                          \
     X(DIGEST_PUT, "INSERT OR REPLACE INTO digests (dev, ino, size, mtime_ns, ctime_ns, sha256,"    \
                   " seen_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                  \
+    X(SIZE_KNOWN, "SELECT 1 FROM models WHERE source_bytes = ?1"                                   \
+                  " UNION ALL SELECT 1 FROM digests WHERE size = ?1 LIMIT 1")                      \
     X(DIGEST_TRIM, "DELETE FROM digests WHERE rowid NOT IN"                                        \
                    " (SELECT rowid FROM digests ORDER BY seen_s DESC LIMIT 4096)")
 

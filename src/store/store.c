@@ -24,8 +24,6 @@ static realm_status status_of(int rc)
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return REALM_EBUSY;
-    case SQLITE_FULL:
-        return REALM_EDISK;
     case SQLITE_NOMEM:
         return REALM_ENOMEM;
     case SQLITE_CONSTRAINT:
@@ -35,8 +33,34 @@ static realm_status status_of(int rc)
     }
 }
 
+/* SQLite itself tells a full disk only by ENOSPC. A quota or a limit is a failed write to it, whose
+ * errno it keeps for some calls and leaves in place for others; an index of its log that cannot
+ * grow has none. */
+static bool is_full(sqlite3 *db, int rc)
+{
+    int left = errno, kept = db ? sqlite3_system_errno(db) : 0;
+
+    if ((rc & 0xff) != SQLITE_IOERR || !db)
+        return (rc & 0xff) == SQLITE_FULL;
+    switch (sqlite3_extended_errcode(db)) {
+    case SQLITE_IOERR_SHMSIZE:
+        return true;
+    case SQLITE_IOERR_WRITE:
+    case SQLITE_IOERR_TRUNCATE:
+    case SQLITE_IOERR_FSYNC:
+        return rl_fs_errno_status(kept ? kept : left) == REALM_EDISK;
+    default:
+        return false;
+    }
+}
+
 realm_status rl_store_fail(realm_error *err, sqlite3 *db, int rc, const char *path)
 {
+    if (is_full(db, rc))
+        return realm_fail(err, REALM_EDISK,
+                          "%s cannot grow, the disk is full: free some space (realm rm, realm "
+                          "prune) and try again",
+                          path);
     switch (rc & 0xff) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
@@ -142,7 +166,7 @@ static realm_status lock_home(const rl_store *s, int *fd, realm_error *err)
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     rl_free(path);
     if (*fd < 0)
-        return realm_fail(err, REALM_EIO,
+        return realm_fail(err, rl_fs_errno_status(errno),
                           "%s cannot be written (%s); make it writable or set REALM_HOME to a "
                           "folder that is",
                           s->home, strerror(errno));

@@ -44,7 +44,18 @@ realm_status rl_store_model_list(rl_store *s, rl_store_model **list, size_t *n,
 void rl_store_packed_path(const rl_store *s, const char *sha256, uint32_t layout, char *out,
                           size_t cap);
 
-/* SHA-256 of a file; remembered by (device, inode, size, mtime), so nothing is hashed twice. */
+/* The remembered digest of a file in this state. OK | ENOTFOUND | why the registry failed */
+realm_status rl_store_digest_get(rl_store *s, const rl_file_id *id, char hex[RL_SHA256_HEX],
+                                 realm_error *err) REALM_MUST_USE;
+
+/* Remembers it, unless the file is too young to tell its next change from this state. */
+realm_status rl_store_digest_put(rl_store *s, const rl_file_id *id, const char *hex,
+                                 realm_error *err) REALM_MUST_USE;
+
+/* Whether some file that was imported had this size: only then can a digest be known. */
+bool rl_store_knows_size(rl_store *s, uint64_t bytes);
+
+/* SHA-256 of a file, remembered or read; see digest.c. ECONFLICT: it changed meanwhile. */
 realm_status rl_store_digest(rl_store *s, const char *path, char hex[RL_SHA256_HEX],
                              rl_progress_fn progress, void *ctx, realm_error *err) REALM_MUST_USE;
 

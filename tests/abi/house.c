@@ -34,14 +34,14 @@ static void source_of(const char *name, char *path, size_t cap)
 
 static realm_status pack(const char *source, const char *packed, realm_error *err)
 {
-    char hex[RL_SHA256_HEX];
+    rl_packed fresh;
     rl_gguf *g = NULL;
-    realm_status st = rl_fs_sha256(source, hex, NULL, NULL, err);
+    realm_status st = rl_gguf_open(&g, source, err);
 
     if (st == REALM_OK)
-        st = rl_gguf_open(&g, source, err);
+        st = rl_model_pack(&fresh, g, packed, NULL, NULL, err);
     if (st == REALM_OK)
-        st = rl_model_pack(g, hex, packed, NULL, NULL, err);
+        st = rl_packed_keep(&fresh, packed, err);
     rl_gguf_close(g);
     return st;
 }

@@ -27,7 +27,8 @@ static void must(realm_status st, const realm_error *err)
 const char *house_packed(const char *arch)
 {
     realm_error err = { 0 };
-    char gguf[300], hex[RL_SHA256_HEX];
+    char gguf[300];
+    rl_packed fresh;
     rl_gguf *g;
     size_t i = 0;
 
@@ -41,9 +42,9 @@ const char *house_packed(const char *arch)
     (void)snprintf(packed[i].arch, sizeof packed[i].arch, "%s", arch);
     if (i == 0)
         (void)atexit(remove_packed);
-    must(rl_fs_sha256(gguf, hex, NULL, NULL, &err), &err);
     must(rl_gguf_open(&g, gguf, &err), &err);
-    must(rl_model_pack(g, hex, packed[i].path, NULL, NULL, &err), &err);
+    must(rl_model_pack(&fresh, g, packed[i].path, NULL, NULL, &err), &err);
+    must(rl_packed_keep(&fresh, packed[i].path, &err), &err);
     rl_gguf_close(g);
     return packed[i].path;
 }

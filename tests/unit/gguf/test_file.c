@@ -250,6 +250,107 @@ static void files_are_opened_by_path(void **state)
     rl_gguf_close(NULL);
 }
 
+/* What was checked is a copy; what is read later comes from the file as it is by then. */
+static void a_file_may_be_cut_after_opening(void **state)
+{
+    char path[] = "/tmp/realm-gguf-XXXXXX";
+    int fd = mkstemp(path);
+    const rl_gguf_tensor *t;
+    build b = { .n = 0 };
+    uint8_t bytes[256];
+    uint64_t at;
+    rl_gguf *g;
+    realm_error err;
+
+    (void)state;
+    build_all_kinds(&b, 3, 32);
+    assert_int_equal(write(fd, b.bytes, b.n), b.n);
+    assert_int_equal(rl_gguf_open(&g, path, &err), REALM_OK);
+    t = rl_gguf_tensor_find(g, "one");
+    at = rl_gguf_data_offset(g) + t->offset;
+    assert_null(t->data);
+    assert_int_equal(rl_gguf_read(g, at, bytes, sizeof bytes, &err), REALM_OK);
+    assert_memory_equal(bytes, b.bytes + at, sizeof bytes);
+    assert_int_equal(rl_gguf_check_unchanged(g, &err), REALM_OK);
+    assert_int_equal(rl_gguf_read(g, b.n, bytes, 0, &err), REALM_OK);
+    assert_int_equal(rl_gguf_read(g, b.n - 1, bytes, 2, &err), REALM_EINVAL);
+    assert_int_equal(rl_gguf_read(g, UINT64_MAX, bytes, 1, &err), REALM_EINVAL);
+    assert_int_equal(ftruncate(fd, 10), 0);
+    assert_int_equal(rl_gguf_read(g, at, bytes, sizeof bytes, &err), REALM_ECONFLICT);
+    assert_non_null(strstr(err.text, path));
+    assert_non_null(strstr(err.text, "the file ends here"));
+    assert_int_equal(rl_gguf_check_unchanged(g, &err), REALM_ECONFLICT);
+    assert_non_null(rl_gguf_find(g, "texts"));
+    rl_gguf_close(g);
+    (void)close(fd);
+    (void)unlink(path);
+}
+
+static uint64_t size_of(int fd)
+{
+    return (uint64_t)lseek(fd, 0, SEEK_END);
+}
+
+/* The beginning of a file whose one pair is a string of so many bytes (a hole), behind it the
+ * pair "last". */
+static int large_metadata(char *path, uint64_t bytes)
+{
+    int fd = mkstemp(path);
+    build b = { .n = 0 };
+
+    put_header(&b, 3, 0, 2);
+    put_key(&b, "hole", RL_GGUF_STRING);
+    put_int(&b, bytes, 8);
+    assert_int_equal(write(fd, b.bytes, b.n), b.n);
+    assert_int_equal(ftruncate(fd, (off_t)(b.n + bytes)), 0);
+    b.n = 0;
+    put_key(&b, "last", RL_GGUF_U32);
+    put_int(&b, 77, 4);
+    assert_int_equal(pwrite(fd, b.bytes, b.n, (off_t)size_of(fd)), b.n);
+    return fd;
+}
+
+/* More than the first read brings: once just, once several times. */
+static void large_metadata_are_read_in_steps(void **state)
+{
+    static const uint64_t sizes[] = { (8u << 20) - 60, 8u << 20, 40u << 20 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        char path[] = "/tmp/realm-gguf-XXXXXX";
+        int fd = large_metadata(path, sizes[i]);
+        uint32_t last = 0;
+        rl_text hole;
+        rl_gguf *g;
+        realm_error err;
+
+        if (rl_gguf_open(&g, path, &err) != REALM_OK)
+            fail_msg("%s", err.text);
+        assert_int_equal(rl_gguf_u32(g, "last", &last, &err), REALM_OK);
+        assert_int_equal(last, 77);
+        assert_int_equal(rl_gguf_text(g, "hole", &hole, &err), REALM_OK);
+        assert_int_equal(hole.n, sizes[i]);
+        assert_int_equal(rl_gguf_metadata_bytes(g), size_of(fd));
+        rl_gguf_close(g);
+        (void)close(fd);
+        (void)unlink(path);
+    }
+}
+
+static void endless_metadata_are_refused(void **state)
+{
+    char path[] = "/tmp/realm-gguf-XXXXXX";
+    int fd = large_metadata(path, (uint64_t)1 << 32);
+    rl_gguf *g;
+    realm_error err;
+
+    (void)state;
+    assert_int_equal(rl_gguf_open(&g, path, &err), REALM_EINVAL);
+    assert_non_null(strstr(err.text, "over 256 MiB"));
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +360,9 @@ int main(void)
         cmocka_unit_test(tensors_lie_where_they_should),
         cmocka_unit_test(metadata_alone_needs_no_data),
         cmocka_unit_test(files_are_opened_by_path),
+        cmocka_unit_test(a_file_may_be_cut_after_opening),
+        cmocka_unit_test(large_metadata_are_read_in_steps),
+        cmocka_unit_test(endless_metadata_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,13 +33,13 @@ static realm_status resolve(void *ctx, const char *name, char *path, size_t cap,
 
 static void pack_tiny(void)
 {
-    char hex[RL_SHA256_HEX];
+    rl_packed fresh;
     rl_gguf *g;
     realm_error err;
 
-    must(rl_fs_sha256(TINY_GGUF, hex, NULL, NULL, &err), &err);
     must(rl_gguf_open(&g, TINY_GGUF, &err), &err);
-    must(rl_model_pack(g, hex, PACKED, NULL, NULL, &err), &err);
+    must(rl_model_pack(&fresh, g, PACKED, NULL, NULL, &err), &err);
+    must(rl_packed_keep(&fresh, PACKED, &err), &err);
     rl_gguf_close(g);
 }
 

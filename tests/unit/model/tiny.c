@@ -1,5 +1,6 @@
 #include "tiny.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -287,16 +288,36 @@ void tiny_path(char *out, size_t n, const char *name)
     (void)snprintf(out, n, "%s/tiny-%ld-%s.realm", REALM_BINARY_DIR, (long)getpid(), name);
 }
 
+size_t tiny_n_files(const char *path)
+{
+    char pattern[600];
+    glob_t found = { 0 };
+    size_t n;
+
+    (void)snprintf(pattern, sizeof pattern, "%s*", path);
+    n = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    globfree(&found);
+    return n;
+}
+
+void tiny_pack_view(const rl_gguf *g, const char *path)
+{
+    rl_packed fresh;
+    realm_error err;
+
+    if (rl_model_pack(&fresh, g, path, NULL, NULL, &err) != REALM_OK ||
+        rl_packed_keep(&fresh, path, &err) != REALM_OK)
+        fail_msg("%s", err.text);
+}
+
 void tiny_pack(const tiny *t, const char *path)
 {
     rl_buf bytes;
     rl_gguf *g;
-    realm_error err;
 
     tiny_build(t, &bytes);
     g = tiny_view(&bytes);
-    if (rl_model_pack(g, TINY_SHA, path, NULL, NULL, &err) != REALM_OK)
-        fail_msg("%s", err.text);
+    tiny_pack_view(g, path);
     rl_gguf_close(g);
     rl_buf_deinit(&bytes);
 }

@@ -37,12 +37,16 @@ void tiny_build(const tiny *t, rl_buf *out);
 /* A view of the bytes, which must outlive it; ends the test when it cannot be had. */
 rl_gguf *tiny_view(const rl_buf *bytes);
 
+/* How many files begin with `path`. */
+size_t tiny_n_files(const char *path);
+
+/* Packs what it views into `path`. */
+void tiny_pack_view(const rl_gguf *g, const char *path);
+
 /* Builds, packs into `path`. */
 void tiny_pack(const tiny *t, const char *path);
 
 /* A path in the build folder that no other test uses. */
 void tiny_path(char *out, size_t n, const char *name);
-
-#define TINY_SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 #endif

@@ -106,13 +106,37 @@ static void what_cannot_be_hashed_says_why(void **state)
     rl_store_close(s);
 }
 
+static void a_digest_of_known_bytes_is_kept(void **state)
+{
+    char path[128], hex[RL_SHA256_HEX];
+    rl_store *s = opened();
+    rl_file_id id;
+    realm_error err;
+
+    (void)state;
+    test_file(path, sizeof path, "abc");
+    assert_int_equal(rl_fs_identify(path, &id, &err), REALM_OK);
+    assert_int_equal(rl_store_digest_get(s, &id, hex, &err), REALM_ENOTFOUND);
+    assert_false(rl_store_knows_size(s, 3));
+    assert_int_equal(rl_store_digest_put(s, &id, abc, &err), REALM_OK); /* too young */
+    assert_int_equal(rl_store_digest_get(s, &id, hex, &err), REALM_ENOTFOUND);
+    id.mtime_ns = id.ctime_ns = 1000000000;
+    assert_int_equal(rl_store_digest_put(s, &id, abc, &err), REALM_OK);
+    assert_true(rl_store_knows_size(s, 3));
+    assert_false(rl_store_knows_size(s, 4));
+    assert_int_equal(rl_store_digest_get(s, &id, hex, &err), REALM_OK);
+    assert_string_equal(hex, abc);
+    id.ctime_ns++;
+    assert_int_equal(rl_store_digest_get(s, &id, hex, &err), REALM_ENOTFOUND);
+    rl_store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOME_TEST(a_fresh_file_is_hashed_every_time),
-        HOME_TEST(a_remembered_file_is_not_read),
-        HOME_TEST(a_settled_file_is_remembered),
-        HOME_TEST(what_cannot_be_hashed_says_why),
+        HOME_TEST(a_fresh_file_is_hashed_every_time), HOME_TEST(a_remembered_file_is_not_read),
+        HOME_TEST(a_settled_file_is_remembered),      HOME_TEST(what_cannot_be_hashed_says_why),
+        HOME_TEST(a_digest_of_known_bytes_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
