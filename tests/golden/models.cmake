@@ -16,3 +16,12 @@ foreach(model gemma3-270m qwen2.5-coder-0.5b)
         /usr/share/common-licenses/GPL-3)
     set_tests_properties(golden.kl.${model} PROPERTIES LABELS golden TIMEOUT 900)
 endforeach()
+
+# No matmul of a real model falls to a level below the chosen one.
+add_executable(test_golden_served test_served.c)
+target_link_libraries(test_golden_served PRIVATE golden_run)
+foreach(model gemma3-270m qwen2.5-coder-0.5b)
+    add_test(NAME golden.served.${model} COMMAND test_golden_served ${model}
+        ${work}/served-${model}.realm)
+    set_tests_properties(golden.served.${model} PROPERTIES LABELS golden TIMEOUT 300)
+endforeach()
