@@ -167,7 +167,8 @@ int rl_cli_parse(rl_cli *c, int argc, const char *const *argv)
             c->pos[c->n_pos++] = word;
     }
     if (code == 0 && c->n_pos < c->verb->min_pos)
-        code = rl_cli_usage(c->verb, "%s needs %s", c->verb->name, c->verb->synopsis);
+        code = rl_cli_usage(c->verb, "%s needs %.*s", c->verb->name,
+                            (int)strcspn(c->verb->synopsis, " "), c->verb->synopsis);
     return code;
 }
 
@@ -201,8 +202,12 @@ bool rl_cli_uint(const rl_cli *c, const char *name, uint64_t least, uint64_t mos
         *out = v;
         return true;
     }
-    (void)rl_cli_usage(c->verb, "--%s %s: give a whole number from %llu to %llu", name, s,
-                       (unsigned long long)least, (unsigned long long)most);
+    if (most > UINT32_MAX) /* no bound that a person would meet */
+        (void)rl_cli_usage(c->verb, "--%s %s: give a whole number, %llu or more", name, s,
+                           (unsigned long long)least);
+    else
+        (void)rl_cli_usage(c->verb, "--%s %s: give a whole number from %llu to %llu", name, s,
+                           (unsigned long long)least, (unsigned long long)most);
     return false;
 }
 

@@ -17,8 +17,9 @@
 
 enum { RL_EXIT_OK = 0, RL_EXIT_FAILED = 1, RL_EXIT_USAGE = 2, RL_EXIT_INTERRUPTED = 130 };
 
-#define RL_CLI_MAX_POS 4u
-#define RL_CLI_MAX_SET 32u
+#define RL_CLI_MAX_POS   4u
+#define RL_CLI_MAX_SET   32u
+#define RL_CLI_MAX_VERBS 64u
 
 typedef struct rl_opt {
     const char *name;  /* without the dashes; NULL ends a list */
@@ -36,6 +37,8 @@ typedef struct rl_verb {
     const char *about;    /* a paragraph or more */
     const rl_opt *opts;
     const char *example; /* command lines, one per line */
+    const char *first;   /* the first argument, for completions: "models", "verbs", or its words
+                          * with spaces between them; NULL: a file */
     unsigned min_pos, max_pos;
     bool rest; /* takes further arguments after -- */
     int (*run)(rl_cli *c);
@@ -82,12 +85,16 @@ void rl_cli_catch_interrupt(void);
 
 /* Prints the error. -> RL_EXIT_FAILED, or RL_EXIT_INTERRUPTED when Ctrl-C was the reason */
 int rl_cli_fail(const realm_error *err);
+/* Keys pressed while a reply is written do not appear in it; they wait for the next prompt. */
+void rl_cli_hush(bool on);
 bool rl_cli_interrupted(void);
 void rl_cli_clear_interrupt(void);
 /* Opens c->r with --home, --threads, --kv, --ctx and what opts says. -> 0 | an exit code */
 int rl_cli_open(rl_cli *c, const realm_options *opts);
 /* Writes what out holds to stdout and frees it. -> 0 | RL_EXIT_FAILED */
 int rl_cli_print(rl_buf *out);
+/* Before reading standard input: at a terminal, says that the `what` is waited for. */
+void rl_cli_invite(const char *what);
 /* All of stdin, or of the file `path`, into out. -> 0 | an exit code */
 int rl_cli_read_all(const char *path, rl_buf *out);
 
@@ -96,6 +103,9 @@ int rl_cli_read_all(const char *path, rl_buf *out);
 extern const rl_verb rl_verbs[];
 extern const size_t rl_n_verbs;
 const rl_verb *rl_verb_find(const char *name);
+
+/* The verbs on stderr, for who said none. -> RL_EXIT_USAGE */
+int rl_help_first(void);
 
 int rl_verb_run(rl_cli *c);
 int rl_verb_chat(rl_cli *c);

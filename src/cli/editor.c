@@ -6,6 +6,8 @@
 #include "base/fs.h"
 
 #include <histedit.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +76,19 @@ static char *history_path(const char *folder)
     return path;
 }
 
+/* libedit reads characters by the locale and drops what is none of it: without a UTF-8 locale in
+ * the environment, "größe" would arrive as "gre". */
+static void read_utf8(void)
+{
+    if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        (void)setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 static bool init_person(rl_editor *e, const char *folder)
 {
     HistEvent ev;
 
+    read_utf8();
     e->history = history_init();
     e->el = el_init("realm", stdin, stdout, stderr);
     if (!e->el || !e->history)

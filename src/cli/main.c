@@ -4,6 +4,7 @@
 #include "cli/progress.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,13 +31,25 @@ static void catch_bus(void)
     (void)sigaction(SIGBUS, &sa, NULL);
 }
 
+/* A closed standard stream would leave its number to the next file that is opened: the registry
+ * would become the output. Nothing stands in its place, and writing to it fails. */
+static bool hold_streams(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    }
+    return true;
+}
+
 static int unknown_verb(const char *word)
 {
-    const char *names[64];
+    const char *names[RL_CLI_MAX_VERBS];
     const char *near;
     size_t n = 0;
 
-    for (; n < rl_n_verbs && n < 64; n++)
+    for (; n < rl_n_verbs && n < RL_CLI_MAX_VERBS; n++)
         names[n] = rl_verbs[n].name;
     near = rl_cli_nearest(word, names, n);
     if (near)
@@ -66,11 +79,11 @@ static bool asks_for_help(int argc, char **argv)
 static int finish(int code)
 {
     rl_progress_clear();
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    if (code == RL_EXIT_OK) /* else the reason was told */
         (void)fprintf(stderr, "realm: cannot write the result: %s\n", strerror(errno));
-        return code ? code : RL_EXIT_FAILED;
-    }
-    return code;
+    return code ? code : RL_EXIT_FAILED;
 }
 
 /* A limit on the size of files is told by the write that meets it, like a full disk. */
@@ -86,9 +99,13 @@ int main(int argc, char **argv)
     rl_cli c = { .verb = verb };
     int code;
 
+    if (!hold_streams())
+        return RL_EXIT_FAILED;
     catch_bus();
     ignore_size_limit();
     rl_cli_catch_interrupt();
+    if (argc < 2)
+        return rl_help_first();
     if (!verb)
         return unknown_verb(word);
     if (asks_for_help(argc, argv)) {
@@ -99,11 +116,6 @@ int main(int argc, char **argv)
     }
     code = argc > 2 ? rl_cli_parse(&c, argc - 2, (const char *const *)argv + 2)
                     : rl_cli_parse(&c, 0, NULL);
-    /* Without a verb, the help goes to stderr and is wrong usage. */
-    if (argc < 2) {
-        (void)fputs("realm: say what to do; see: realm help\n", stderr);
-        return RL_EXIT_USAGE;
-    }
     if (code == 0)
         code = verb->run(&c);
     realm_close(c.r);

@@ -1,12 +1,15 @@
 #include "cli/progress.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
+#include "cli/text.h"
 #include "cli/units.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <unistd.h>
 
 #define EVERY_NS 100000000u
@@ -59,19 +62,36 @@ static void remaining(uint64_t done, uint64_t total, uint64_t spent_ns, char *ou
         (void)snprintf(out, cap, "  %.0f min left", left / 60);
 }
 
+/* A line that wraps cannot be drawn over: on a narrow terminal first the bar goes, then the time
+ * that is left, then the end of the words. */
+static void fit(char *head, char *cells, const char *amount, char *left, size_t room)
+{
+    size_t rest = *amount ? strlen(amount) + 2 : 0;
+
+    if (rl_text_width(head) + rl_text_width(cells) + rest + strlen(left) > room)
+        *cells = 0;
+    if (rl_text_width(head) + rest + strlen(left) > room)
+        *left = 0;
+    if (strlen(head) + rest > room)
+        head[room > rest ? rl_utf8_whole(head, room - rest) : 0] = 0;
+}
+
 static void draw(const char *what, uint64_t done, uint64_t total, uint64_t now)
 {
-    char cells[BAR * 3 + 1] = "", amount[80] = "", left[64] = "";
+    char head[160], cells[BAR * 3 + 4] = " ", amount[80] = "", left[64] = "";
+    size_t room = rl_text_columns(STDERR_FILENO);
     int full = total ? (int)((double)done / (double)total * BAR) : 0;
 
+    (void)snprintf(head, sizeof head, "%s%s%s", bar.label ? bar.label : "", bar.label ? ": " : "",
+                   what);
     if (total) {
         for (int i = 0; i < BAR; i++)
             (void)snprintf(cells + strlen(cells), 4, "%s", i < full ? "█" : "░");
         amounts(done, total, amount, sizeof amount);
         remaining(done, total, now - bar.start_ns, left, sizeof left);
     }
-    (void)fprintf(stderr, "\r\033[K%s%s%s %s  %s%s", bar.label ? bar.label : "",
-                  bar.label ? ": " : "", what, cells, amount, left);
+    fit(head, cells, amount, left, room ? room - 1 : SIZE_MAX);
+    (void)fprintf(stderr, "\r\033[K%s%s%s%s%s", head, cells, *amount ? "  " : "", amount, left);
     (void)fflush(stderr);
     bar.shown = true;
 }
@@ -86,7 +106,7 @@ bool rl_progress_show(void *ctx, const char *what, uint64_t done, uint64_t total
         bar.start_ns = now;
         bar.last_ns = now; /* short work shows nothing */
     }
-    if (now - bar.last_ns >= EVERY_NS && isatty(STDERR_FILENO)) {
+    if (now - bar.last_ns >= EVERY_NS && rl_text_steers()) {
         bar.last_ns = now;
         draw(what, done, total, now);
     }

@@ -1,4 +1,4 @@
-/* Progress bars on stderr, only when it is a terminal. One at a time. */
+/* Progress bars on stderr, only when it is a terminal that can be drawn on. One at a time. */
 #ifndef RL_CLI_PROGRESS_H
 #define RL_CLI_PROGRESS_H
 

@@ -2,11 +2,13 @@
 
 #include "base/alloc.h"
 #include "cli/cli.h"
+#include "cli/text.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PIECE   ((size_t)128 << 10)
@@ -15,15 +17,25 @@
 static void write_out(rl_reply *k, const char *p, size_t n)
 {
     if (fwrite(p, 1, n, stdout) != n || fflush(stdout) != 0)
-        k->failed = true;
+        k->failed = errno ? errno : EIO;
     if (n)
         k->mid_line = p[n - 1] != '\n';
 }
 
-/* On a terminal, other lines begin after a line break. */
+/* Text and other lines come out in one place: a terminal, or a file with 2>&1. */
+static bool share_place(void)
+{
+    struct stat out, err;
+
+    return isatty(STDOUT_FILENO) ||
+           (fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
+            out.st_dev == err.st_dev && out.st_ino == err.st_ino);
+}
+
+/* There, other lines begin after a line break. */
 static void break_line(rl_reply *k)
 {
-    if (k->mid_line && isatty(STDOUT_FILENO))
+    if (k->mid_line && (k->lines || share_place()))
         write_out(k, "\n", 1);
 }
 
@@ -53,10 +65,23 @@ static void show_event(rl_reply *k, const char *json, size_t n)
 
 static void show_log(rl_reply *k, const char *p, size_t n)
 {
+    rl_buf line;
+
     if (k->no_logs)
         return;
     break_line(k);
-    (void)fprintf(stderr, "%.*s%s", (int)n, p, n && p[n - 1] == '\n' ? "" : "\n");
+    rl_buf_init(&line, 8 * PIECE);
+    while (n) {
+        const char *end = memchr(p, '\n', n);
+        size_t len = end ? (size_t)(end - p) : n;
+
+        rl_text_escape(&line, p, len);
+        (void)rl_buf_adds(&line, "\n");
+        p += len + (end != NULL);
+        n -= len + (end != NULL);
+    }
+    (void)fputs(line.data ? line.data : "\n", stderr);
+    rl_buf_deinit(&line);
 }
 
 static void show(rl_reply *k, realm_piece kind, const char *p, size_t n)
@@ -93,7 +118,7 @@ int rl_reply_copy(rl_reply *k, realm_run *run)
     if (!piece)
         (void)fputs("realm: no memory for the reply\n", stderr);
     else if (k->failed)
-        (void)fprintf(stderr, "realm: cannot write the reply: %s\n", strerror(errno));
+        (void)fprintf(stderr, "realm: cannot write the reply: %s\n", strerror(k->failed));
     rl_free(piece);
     return !piece || k->failed ? RL_EXIT_FAILED : 0;
 }

@@ -1,6 +1,6 @@
 #include "cli/table.h"
 
-#include "base/utf8.h"
+#include "cli/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,15 +22,9 @@ void rl_table_deinit(rl_table *t)
 
 void rl_table_add(rl_table *t, const char *text)
 {
-    size_t from = t->cells.len;
-
-    if (rl_buf_add(&t->cells, text, strlen(text) + 1) != REALM_OK)
-        return;
-    for (char *p = t->cells.data + from; *p; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-    }
-    t->n_cells++;
+    rl_text_escape(&t->cells, text, strlen(text));
+    if (rl_buf_add(&t->cells, "", 1) == REALM_OK)
+        t->n_cells++;
 }
 
 void rl_table_addf(rl_table *t, const char *fmt, ...)
@@ -44,19 +38,6 @@ void rl_table_addf(rl_table *t, const char *fmt, ...)
     rl_table_add(t, text);
 }
 
-static size_t width(const char *s)
-{
-    size_t n = strlen(s), w = 0;
-    uint32_t cp;
-
-    for (size_t i = 0; i < n; w++) {
-        int len = rl_utf8_next(s + i, n - i, &cp);
-
-        i += len > 0 ? (size_t)len : 1;
-    }
-    return w;
-}
-
 static void pad(rl_buf *out, size_t n)
 {
     while (n--)
@@ -65,7 +46,7 @@ static void pad(rl_buf *out, size_t n)
 
 static void show_cell(rl_buf *out, const char *cell, size_t col_width, char align, bool last)
 {
-    size_t gap = col_width - width(cell);
+    size_t gap = col_width - rl_text_width(cell);
 
     if (align == 'r')
         pad(out, gap);
@@ -91,7 +72,7 @@ void rl_table_show(const rl_table *t, const char *indent, rl_buf *out)
     const char *cell = t->cells.data;
 
     for (size_t i = 0; i < t->n_cells; i++, cell += strlen(cell) + 1) {
-        size_t w = width(cell);
+        size_t w = rl_text_width(cell);
 
         if (w > widths[i % cols])
             widths[i % cols] = w;

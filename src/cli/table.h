@@ -14,7 +14,7 @@ typedef struct rl_table {
 
 void rl_table_init(rl_table *t, const char *align);
 void rl_table_deinit(rl_table *t);
-/* Adds one cell; rows fill up from the left. Control characters are shown as spaces. */
+/* Adds one cell; rows fill up from the left. Control characters are written out (\n, \x1b). */
 void rl_table_add(rl_table *t, const char *text);
 void rl_table_addf(rl_table *t, const char *fmt, ...) REALM_PRINTF(2, 3);
 /* Appends the table, two spaces between columns, no spaces at line ends, each line after `indent`.

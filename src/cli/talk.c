@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/progress.h"
+#include "cli/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,15 +10,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t interrupts;
 
+static struct termios terminal; /* as it was, while hushed */
+static volatile sig_atomic_t hushed;
+
 static void on_interrupt(int sig)
 {
     (void)sig;
-    if (interrupts++)
-        _exit(RL_EXIT_INTERRUPTED);
+    if (!interrupts++)
+        return;
+    if (hushed)
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
+    _exit(RL_EXIT_INTERRUPTED);
+}
+
+void rl_cli_hush(bool on)
+{
+    struct termios quiet;
+
+    if (!on && hushed) {
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
+        hushed = 0;
+    } else if (on && !hushed && tcgetattr(STDIN_FILENO, &terminal) == 0) {
+        quiet = terminal;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        hushed = 1;
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
+    }
 }
 
 void rl_cli_catch_interrupt(void)
@@ -41,12 +64,17 @@ void rl_cli_clear_interrupt(void)
 
 int rl_cli_fail(const realm_error *err)
 {
+    rl_buf text;
+
     rl_progress_clear();
     if (rl_cli_interrupted() && err->status == REALM_ECANCELLED) {
         (void)fputs("realm: stopped\n", stderr);
         return RL_EXIT_INTERRUPTED;
     }
-    (void)fprintf(stderr, "realm: %s\n", err->text);
+    rl_buf_init(&text, 8 * sizeof err->text); /* it may quote a file or a guest */
+    rl_text_escape(&text, err->text, strlen(err->text));
+    (void)fprintf(stderr, "realm: %s\n", text.data ? text.data : "");
+    rl_buf_deinit(&text);
     return RL_EXIT_FAILED;
 }
 
@@ -61,6 +89,13 @@ int rl_cli_print(rl_buf *out)
         (void)fprintf(stderr, "realm: cannot write the result\n");
     rl_buf_deinit(out);
     return failed ? RL_EXIT_FAILED : RL_EXIT_OK;
+}
+
+void rl_cli_invite(const char *what)
+{
+    if (isatty(STDIN_FILENO))
+        (void)fprintf(stderr, "realm: reading the %s; end it with Ctrl-D on a line of its own\n",
+                      what);
 }
 
 int rl_cli_read_all(const char *path, rl_buf *out)
@@ -142,6 +177,8 @@ int rl_cli_open(rl_cli *c, const realm_options *opts)
 
     if (offers(c, "home"))
         o.home = rl_cli_get(c, "home");
+    if (o.home && !*o.home)
+        return rl_cli_usage(c->verb, "--home is empty");
     if (offers(c, "reference") && rl_cli_has(c, "reference"))
         o.reference = true;
     if (!read_engine_options(c, &o))

@@ -143,15 +143,18 @@ static void json_whole(const bench *b, const json_t *k, const char *results, rl_
 static void text_whole(const bench *b, const json_t *k, rl_buf *out)
 {
     const realm_model_info *i = realm_model_get_info(b->m);
+    json_int_t threads = json_integer_value(json_object_get(k, "threads"));
     char size[RL_UNITS_TEXT];
 
-    (void)rl_buf_addf(out,
-                      "%s, %s, %" JSON_INTEGER_FORMAT " threads, kernels %s, %s read per token\n\n",
-                      b->c->pos[0], json_string_value(json_object_get(k, "cpu")),
-                      json_integer_value(json_object_get(k, "threads")),
-                      json_string_value(json_object_get(k, "level")),
-                      rl_units_show_size(i->weight_bytes_per_token, size));
-    rl_table_show(&b->table, "", out);
+    (void)rl_buf_addf(
+        out, "%s, %s, %" JSON_INTEGER_FORMAT " thread%s, kernels %s, %s read per token\n\n",
+        b->c->pos[0], json_string_value(json_object_get(k, "cpu")), threads,
+        threads == 1 ? "" : "s", json_string_value(json_object_get(k, "level")),
+        rl_units_show_size(i->weight_bytes_per_token, size));
+    if (b->table.n_cells > 4)
+        rl_table_show(&b->table, "", out);
+    else
+        (void)rl_buf_adds(out, "every test was skipped\n");
 }
 
 static int measure(bench *b)

@@ -7,6 +7,7 @@
 #include "cli/editor.h"
 #include "cli/progress.h"
 #include "cli/reply.h"
+#include "cli/text.h"
 #include "cli/units.h"
 
 #include <stdio.h>
@@ -87,10 +88,10 @@ static void after_reply(const chat *k, const rl_reply *said)
 
     if (!k->person || !isatty(STDERR_FILENO))
         return;
-    (void)fprintf(stderr, "\033[2m%llu tokens, %.1f/s%s\033[0m\n\n",
-                  (unsigned long long)x->generated_tokens,
-                  s > 0 ? (double)x->generated_tokens / s : 0,
-                  strcmp(said->finish, "length") == 0 ? ", cut off (--max-tokens)" : "");
+    (void)fprintf(
+        stderr, "%s%llu tokens, %.1f/s%s%s\n\n", rl_text_dim(true),
+        (unsigned long long)x->generated_tokens, s > 0 ? (double)x->generated_tokens / s : 0,
+        strcmp(said->finish, "length") == 0 ? ", cut off (--max-tokens)" : "", rl_text_dim(false));
 }
 
 static int failed(const chat *k, const realm_run_result *x)
@@ -98,7 +99,7 @@ static int failed(const chat *k, const realm_run_result *x)
     realm_error err = { .status = x->status };
 
     if (k->person && x->status == REALM_ECANCELLED) {
-        (void)fputs("\033[2mstopped\033[0m\n\n", stderr);
+        (void)fprintf(stderr, "%sstopped%s\n\n", rl_text_dim(true), rl_text_dim(false));
         return RL_EXIT_INTERRUPTED;
     }
     if (x->status == REALM_ECONTEXT)
@@ -119,7 +120,7 @@ static int reply(chat *k, rl_buf *said)
                             .max_cpu_ms = LONG_TIME,
                             .max_tokens = UINT32_MAX,
                             .max_output = MAX_OUTPUT };
-    rl_reply r = { .no_logs = true, .no_events = true, .keep = said };
+    rl_reply r = { .no_logs = true, .no_events = true, .lines = true, .keep = said };
     realm_error err;
     realm_run *run;
     rl_buf in;
@@ -134,7 +135,9 @@ static int reply(chat *k, rl_buf *said)
     else if (realm_run_start(&run, k->c->r, &o, &err) != REALM_OK)
         code = rl_cli_fail(&err);
     else {
+        rl_cli_hush(k->person);
         code = rl_reply_copy(&r, run);
+        rl_cli_hush(false);
         realm_run_close(run);
         if (code == 0 && r.result.status != REALM_OK)
             code = failed(k, &r.result);
@@ -155,10 +158,6 @@ static int say(chat *k, const char *text, size_t n)
     rl_buf_init(&said, TALK_MAX);
     add_message(&k->talk, "user", text, n);
     code = reply(k, &said);
-    if (!k->person && said.len && said.data[said.len - 1] != '\n') {
-        (void)fputs("\n", stdout);
-        (void)fflush(stdout); /* who reads the pipe may wait for the line before sending the next */
-    }
     if (code == 0 || (code == RL_EXIT_INTERRUPTED && said.len)) {
         add_message(&k->talk, "assistant", said.data ? said.data : "", said.len);
     } else {

@@ -5,23 +5,29 @@
 
 #define SCRIPT_MAX ((size_t)1 << 20)
 
-/* Verbs whose first argument is a model's name. */
 static bool takes_model(const rl_verb *v)
 {
-    static const char *const verbs[] = { "chat",   "rm",         "verify", "tokenize",
-                                         "logits", "perplexity", "bench",  "inspect" };
-
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        if (strcmp(v->name, verbs[i]) == 0)
-            return true;
-    }
-    return false;
+    return v->first && strcmp(v->first, "models") == 0;
 }
 
 static void verb_names(rl_buf *out)
 {
     for (size_t i = 0; i < rl_n_verbs; i++)
         (void)rl_buf_addf(out, "%s%s", i ? " " : "", rl_verbs[i].name);
+}
+
+/* The words that a first argument may be, when the table knows them. */
+static void words(rl_buf *out, const rl_verb *v)
+{
+    if (v->first && strcmp(v->first, "verbs") == 0)
+        verb_names(out);
+    else if (v->first && !takes_model(v))
+        (void)rl_buf_adds(out, v->first);
+}
+
+static bool has_words(const rl_verb *v)
+{
+    return v->first && !takes_model(v);
 }
 
 static void option_names(rl_buf *out, const rl_verb *v)
@@ -49,15 +55,13 @@ static void bash(rl_buf *out)
     for (size_t i = 0; i < rl_n_verbs; i++) {
         (void)rl_buf_addf(out, "    %s) options=\"", rl_verbs[i].name);
         option_names(out, &rl_verbs[i]);
-        if (strcmp(rl_verbs[i].name, "help") == 0) {
-            (void)rl_buf_adds(out, " ");
-            verb_names(out);
-        }
+        (void)rl_buf_adds(out, " ");
+        words(out, &rl_verbs[i]);
         (void)rl_buf_addf(out, "\"%s%s%s ;;\n", takes_model(&rl_verbs[i]) ? "; models=$(" : "",
                           takes_model(&rl_verbs[i]) ? names_of_models : "",
                           takes_model(&rl_verbs[i]) ? ")" : "");
     }
-    (void)rl_buf_adds(out, "    completions) options=\"bash zsh fish\" ;;\n    esac\n"
+    (void)rl_buf_adds(out, "    esac\n"
                            "    COMPREPLY=($(compgen -W \"$options $models\" -- \"$word\"))\n}\n"
                            "complete -o default -F _realm realm\n");
 }
@@ -102,8 +106,15 @@ static void zsh(rl_buf *out)
                               : strcmp(o->name, "model") == 0 ? ":model:_realm_models"
                                                               : ":value:_files");
         }
-        (void)rl_buf_addf(out, " \\\n        '*:argument:%s' ;;\n",
-                          takes_model(v) ? "_realm_models" : "_files");
+        (void)rl_buf_adds(out, " \\\n        '*:argument:");
+        if (has_words(v)) {
+            (void)rl_buf_adds(out, "(");
+            words(out, v);
+            (void)rl_buf_adds(out, ")");
+        } else {
+            (void)rl_buf_adds(out, takes_model(v) ? "_realm_models" : "_files");
+        }
+        (void)rl_buf_adds(out, "' ;;\n");
     }
     (void)rl_buf_adds(out, "    esac\n}\ncompdef _realm realm\n");
 }
@@ -136,6 +147,12 @@ static void fish(rl_buf *out)
                 out, "complete -c realm -n '__fish_seen_subcommand_from %s' -a '(%s)'\n", v->name,
                 "realm models --json 2>/dev/null | string match -ra "
                 "\"(?<=\\\"name\\\":\\\")[^\\\"]*\"");
+        if (has_words(v)) {
+            (void)rl_buf_addf(out, "complete -c realm -f -n '__fish_seen_subcommand_from %s' -a '",
+                              v->name);
+            words(out, v);
+            (void)rl_buf_adds(out, "'\n");
+        }
     }
 }
 

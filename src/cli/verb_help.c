@@ -1,54 +1,66 @@
 /* help: the table of verbs for people, and as a man page. */
 #include "cli/cli.h"
 
-#include "cli/table.h"
+#include "cli/text.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HELP_MAX ((size_t)1 << 20)
-#define COLUMN   78u
+#define COLUMNS  78u
+#define MOST     100u /* columns of a wide terminal that lines use */
 
-/* Text in lines of at most COLUMN characters, each after `indent`. */
-static void wrapped(rl_buf *out, const char *text, const char *indent)
+/* Columns of the help: a terminal's own, within reason. */
+static size_t columns(void)
 {
-    size_t at = 0;
+    size_t n = rl_text_columns(STDOUT_FILENO);
 
-    while (*text) {
-        size_t n = strcspn(text, " ");
+    return n == 0 ? COLUMNS : n > MOST ? MOST : n < 20 ? 20 : n;
+}
 
-        if (at && at + 1 + n > COLUMN) {
-            (void)rl_buf_adds(out, "\n");
-            at = 0;
+typedef struct item {
+    char head[64];
+    const char *text;
+} item;
+
+/* Heads in one column and their texts wrapped beside it, or below where that is too narrow. */
+static void items(rl_buf *out, const item *list, size_t n)
+{
+    size_t wide = 0, cols = columns(), from;
+
+    for (size_t i = 0; i < n; i++)
+        wide = strlen(list[i].head) > wide ? strlen(list[i].head) : wide;
+    from = 2 + wide + 2;
+    for (size_t i = 0; i < n; i++) {
+        if (from + 30 > cols) {
+            (void)rl_buf_addf(out, "  %s\n%*s", list[i].head, 6, "");
+            rl_text_wrap(out, list[i].text, 6, 6, cols);
+        } else {
+            (void)rl_buf_addf(out, "  %-*s  ", (int)wide, list[i].head);
+            rl_text_wrap(out, list[i].text, from, from, cols);
         }
-        (void)rl_buf_adds(out, at ? " " : indent);
-        at += at ? 1 : strlen(indent);
-        (void)rl_buf_add(out, text, n);
-        at += n;
-        text += n + (text[n] == ' ');
     }
-    (void)rl_buf_adds(out, "\n");
 }
 
 static void options(rl_buf *out, const rl_verb *v)
 {
-    rl_table t;
+    item list[RL_CLI_MAX_SET];
+    size_t n = 0;
 
     if (!v->opts->name)
         return;
     (void)rl_buf_adds(out, "\noptions:\n");
-    rl_table_init(&t, "ll");
-    for (const rl_opt *o = v->opts; o->name; o++) {
+    for (const rl_opt *o = v->opts; o->name && n < RL_CLI_MAX_SET; o++) {
         char letter[4] = "";
 
         if (o->letter)
             (void)snprintf(letter, sizeof letter, "-%c,", o->letter);
-        rl_table_addf(&t, "%-3s --%s%s%s", letter, o->name, o->value ? " " : "",
-                      o->value ? o->value : "");
-        rl_table_add(&t, o->text);
+        (void)snprintf(list[n].head, sizeof list[n].head, "%-3s --%s%s%s", letter, o->name,
+                       o->value ? " " : "", o->value ? o->value : "");
+        list[n++].text = o->text;
     }
-    rl_table_show(&t, "  ", out);
-    rl_table_deinit(&t);
+    items(out, list, n);
 }
 
 static void examples(rl_buf *out, const char *text, const char *indent)
@@ -66,7 +78,7 @@ static void one_verb(rl_buf *out, const rl_verb *v)
     (void)rl_buf_addf(out, "realm %s: %s\n\n", v->name, v->summary);
     (void)rl_buf_addf(out, "usage: realm %s%s%s\n\n", v->name, *v->synopsis ? " " : "",
                       v->synopsis);
-    wrapped(out, v->about, "");
+    rl_text_wrap(out, v->about, 0, 0, columns());
     options(out, v);
     (void)rl_buf_adds(out, "\nexample:\n");
     examples(out, v->example, "  ");
@@ -74,17 +86,16 @@ static void one_verb(rl_buf *out, const rl_verb *v)
 
 static void all_verbs(rl_buf *out)
 {
-    rl_table t;
+    item list[RL_CLI_MAX_VERBS];
+    size_t n = 0;
 
     (void)rl_buf_adds(out, "realm runs WebAssembly programs that call language models.\n\n"
                            "usage: realm VERB ...\n\nverbs:\n");
-    rl_table_init(&t, "ll");
-    for (size_t i = 0; i < rl_n_verbs; i++) {
-        rl_table_add(&t, rl_verbs[i].name);
-        rl_table_add(&t, rl_verbs[i].summary);
+    for (; n < rl_n_verbs && n < RL_CLI_MAX_VERBS; n++) {
+        (void)snprintf(list[n].head, sizeof list[n].head, "%s", rl_verbs[n].name);
+        list[n].text = rl_verbs[n].summary;
     }
-    rl_table_show(&t, "  ", out);
-    rl_table_deinit(&t);
+    items(out, list, n);
     (void)rl_buf_adds(out, "\nfirst steps:\n"
                            "  realm import FILE.gguf --name mymodel\n"
                            "  realm chat mymodel\n"
@@ -122,9 +133,20 @@ static void man_option(rl_buf *out, const rl_opt *o)
     (void)rl_buf_adds(out, ".\n");
 }
 
+/* "list the models" -> "List the models." */
+static void sentence(rl_buf *out, const char *text)
+{
+    char first = *text >= 'a' && *text <= 'z' ? (char)(*text - 'a' + 'A') : *text;
+
+    (void)rl_buf_add(out, &first, 1);
+    roff(out, text + 1);
+    (void)rl_buf_adds(out, ".\n");
+}
+
 static void man_verb(rl_buf *out, const rl_verb *v)
 {
-    (void)rl_buf_addf(out, ".Ss realm %s %s\n", v->name, v->synopsis);
+    (void)rl_buf_addf(out, ".Ss realm %s%s%s\n", v->name, *v->synopsis ? " " : "", v->synopsis);
+    sentence(out, v->summary);
     roff(out, v->about);
     (void)rl_buf_adds(out, "\n");
     if (v->opts->name) {
@@ -161,7 +183,11 @@ static const char man_head[] =
 static const char man_tail[] =
     ".Sh ENVIRONMENT\n.Bl -tag -width REALM_HOME\n"
     ".It Ev REALM_HOME\nThe folder of models and the registry.\n"
-    ".It Ev REALM_CPU\nThe highest level of kernels to use: ref, avx2 or avx512.\n.El\n"
+    ".It Ev REALM_CPU\nThe highest level of kernels to use: ref, avx2 or avx512.\n"
+    ".It Ev XDG_STATE_HOME\nWhere chat keeps its history, in realm/chat_history (default "
+    "~/.local/state);\n"
+    "with --home it lies there.\n"
+    ".It Ev NO_COLOR\nNo dim text when it is set and not empty.\n.El\n"
     ".Sh FILES\n.Bl -tag -width realm.db\n"
     ".It Pa $REALM_HOME/models\nPacked models.\n"
     ".It Pa $REALM_HOME/realm.db\nThe registry.\n"
@@ -176,6 +202,17 @@ static void man_page(rl_buf *out)
     for (size_t i = 0; i < rl_n_verbs; i++)
         man_verb(out, &rl_verbs[i]);
     (void)rl_buf_adds(out, man_tail);
+}
+
+int rl_help_first(void)
+{
+    rl_buf out;
+
+    rl_buf_init(&out, HELP_MAX);
+    all_verbs(&out);
+    (void)fprintf(stderr, "realm: say what to do\n\n%s", out.data ? out.data : "");
+    rl_buf_deinit(&out);
+    return RL_EXIT_USAGE;
 }
 
 int rl_verb_help(rl_cli *c)

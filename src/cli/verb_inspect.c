@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/table.h"
+#include "cli/text.h"
 #include "cli/units.h"
 
 #include <jansson.h>
@@ -46,8 +47,9 @@ static void summary(const json_t *o, rl_buf *out)
 
     rl_table_init(&t, "ll");
     rl_table_add(&t, "file");
-    rl_table_addf(&t, "GGUF version %u, %s", (unsigned)number_of(o, "version"),
-                  rl_units_show_size(number_of(o, "file_bytes"), a));
+    rl_table_addf(&t, "GGUF version %u, %s%s", (unsigned)number_of(o, "version"),
+                  rl_units_show_size(number_of(o, "file_bytes"), a),
+                  json_is_true(json_object_get(o, "packed")) ? " as packed by Realm" : "");
     rl_table_add(&t, "model");
     rl_table_addf(&t, "%s%s%s", text_of(o, "arch"), *text_of(o, "name") ? ", " : "",
                   text_of(o, "name"));
@@ -68,12 +70,19 @@ static void summary(const json_t *o, rl_buf *out)
     rl_table_deinit(&t);
 }
 
+static void because(const char *why, rl_buf *out)
+{
+    (void)rl_buf_adds(out, "  because: ");
+    rl_text_escape(out, why, strlen(why));
+    (void)rl_buf_adds(out, "\n");
+}
+
 static void reasons(const json_t *o, rl_buf *out)
 {
     const json_t *list = json_object_get(o, "unsupported");
 
     for (size_t i = 0; i < json_array_size(list); i++)
-        (void)rl_buf_addf(out, "  because: %s\n", json_string_value(json_array_get(list, i)));
+        because(json_string_value(json_array_get(list, i)), out);
 }
 
 static void types(const json_t *o, rl_buf *out)
@@ -198,6 +207,17 @@ static void imports(const json_t *m, rl_buf *out)
     rl_table_deinit(&t);
 }
 
+static bool some_import_is_unknown(const json_t *m)
+{
+    const json_t *list = json_object_get(m, "imports");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (!json_is_true(json_object_get(json_array_get(list, i), "known")))
+            return true;
+    }
+    return false;
+}
+
 /* Strings, or objects with a name. */
 static void joined(const json_t *list, rl_buf *out)
 {
@@ -205,13 +225,16 @@ static void joined(const json_t *list, rl_buf *out)
         const json_t *x = json_array_get(list, i);
         const char *s = json_is_string(x) ? json_string_value(x) : text_of(x, "name");
 
-        (void)rl_buf_addf(out, "%s%s", i ? ", " : "", s);
+        (void)rl_buf_adds(out, i ? ", " : "");
+        rl_text_escape(out, s, strlen(s));
     }
+    (void)rl_buf_adds(out, json_array_size(list) ? "\n" : "none\n");
 }
 
 static void wasm(const json_t *o, rl_buf *out)
 {
     const json_t *m = json_object_get(o, "module"), *mem = json_object_get(m, "memory");
+    const char *why = text_of(m, "problem");
     char a[RL_UNITS_TEXT];
 
     (void)rl_buf_addf(out, "file          WebAssembly module, %s\n",
@@ -228,9 +251,13 @@ static void wasm(const json_t *o, rl_buf *out)
     }
     (void)rl_buf_adds(out, "capabilities  ");
     joined(json_object_get(m, "capabilities"), out);
-    (void)rl_buf_adds(out, "\nexports       ");
+    (void)rl_buf_adds(out, "exports       ");
     joined(json_object_get(m, "exports"), out);
-    (void)rl_buf_adds(out, "\n");
+    if (!*why && some_import_is_unknown(m))
+        why = "it imports what Realm does not offer, see below";
+    (void)rl_buf_addf(out, "runs here     %s\n", *why ? "no" : "yes");
+    if (*why)
+        because(why, out);
     imports(m, out);
 }
 

@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "cli/table.h"
+#include "cli/show.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -40,7 +40,6 @@ static void as_table(const realm_model *m, const wanted *w, const realm_logit *t
                      rl_buf *out)
 {
     rl_table t;
-    size_t n;
 
     rl_table_init(&t, "rrrl");
     rl_table_add(&t, "ID");
@@ -48,12 +47,10 @@ static void as_table(const realm_model *m, const wanted *w, const realm_logit *t
     rl_table_add(&t, "PROBABILITY");
     rl_table_add(&t, "TEXT");
     for (uint32_t i = 0; i < w->top; i++) {
-        const char *p = realm_token_bytes(realm_model_tokenizer(m), top[i].id, &n);
-
         rl_table_addf(&t, "%" PRIu32, top[i].id);
         rl_table_addf(&t, "%.4f", (double)top[i].logit);
         rl_table_addf(&t, "%.2f %%", 100 * exp((double)top[i].logit - lse));
-        rl_table_addf(&t, "\"%.*s\"", (int)(n < 200 ? n : 200), p);
+        rl_show_token(&t, realm_model_tokenizer(m), top[i].id);
     }
     rl_table_show(&t, "", out);
     rl_table_deinit(&t);

@@ -117,6 +117,10 @@ static bool verify_one(rl_cli *c, const char *name, rl_json *j, rl_table *t, rea
     if (st != REALM_OK)
         rl_json_string(j, "why", err->text);
     rl_json_end_object(j);
+    if (st == REALM_ENOTFOUND && !rl_cli_has(c, "json")) {
+        (void)rl_cli_fail(err); /* a slip of the pen is no verdict */
+        return false;
+    }
     rl_table_add(t, name);
     rl_table_add(t, st == REALM_OK ? "good" : err->text);
     return st == REALM_OK;
@@ -204,6 +208,8 @@ int rl_verb_prune(rl_cli *c)
         rl_json_bool(&j, "deleted", !dry);
         rl_json_end_object(&j);
         (void)rl_buf_adds(&out, "\n");
+    } else if (n == 0) {
+        (void)fputs("nothing to delete\n", stderr);
     } else {
         (void)rl_buf_addf(&out, "%s %" PRIu32 " file%s, %s\n", dry ? "would delete" : "deleted", n,
                           n == 1 ? "" : "s", rl_units_show_size(bytes, text));

@@ -32,10 +32,10 @@ static void as_json(const char *model, const realm_perplexity_options *o,
 static void as_text(const realm_perplexity_options *o, const realm_perplexity_result *x,
                     rl_buf *out)
 {
-    (void)rl_buf_addf(out,
-                      "perplexity %.4f +- %.4f (%" PRIu32 " chunks of %" PRIu32 ", %" PRIu64
-                      " tokens scored)\n",
-                      x->ppl, x->ppl_stderr, x->n_chunks, o->n_ctx, x->n_tokens);
+    (void)rl_buf_addf(
+        out,
+        "perplexity %.4f +- %.4f (%" PRIu32 " chunk%s of %" PRIu32 ", %" PRIu64 " tokens scored)\n",
+        x->ppl, x->ppl_stderr, x->n_chunks, x->n_chunks == 1 ? "" : "s", o->n_ctx, x->n_tokens);
     if (o->reference)
         (void)rl_buf_addf(out,
                           "reference  %.4f\n"

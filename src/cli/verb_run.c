@@ -1,46 +1,76 @@
 /* run: a program, its model, its prompt; the reply as it comes; where the time went. */
 #include "cli/cli.h"
 
+#include "base/assert.h"
 #include "cli/progress.h"
 #include "cli/reply.h"
 #include "cli/units.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define INPUT_MAX ((size_t)64 << 20)
 #define WASM_MAX  ((size_t)256 << 20)
 #define ARGS_MAX  256u
 
-static double per_second(uint64_t n, uint64_t ns)
+#define DEFAULT_MEMORY ((uint64_t)64 << 20)
+
+/* "decode 120 tokens at 48.1/s"; a generation that was broken off has no time, so no rate. */
+static void phase(const char *name, uint64_t tokens, uint64_t ns)
 {
-    return ns ? (double)n * 1e9 / (double)ns : 0;
+    (void)fprintf(stderr, ", %s %llu token%s", name, (unsigned long long)tokens,
+                  tokens == 1 ? "" : "s");
+    if (ns)
+        (void)fprintf(stderr, " at %.1f/s", (double)tokens * 1e9 / (double)ns);
 }
 
-/* "132 tokens in 3.1 s: load 0.41 s, prompt 12 at 231.0/s, decode 120 at 48.1/s, guest 0.02 ms CPU
- * per token" */
+/* "realm: 3.1 s: load 0.41 s, prompt 12 tokens at 231.0/s, decode 120 tokens at 48.1/s, guest 0.02
+ * ms CPU per token"; without a model "realm: 3.1 s: guest 2.4 ms CPU" */
 static void closing_line(const realm_run_result *x)
 {
-    char wall[RL_UNITS_TEXT], load[RL_UNITS_TEXT], cpu[RL_UNITS_TEXT];
-    uint64_t tokens = x->generated_tokens ? x->generated_tokens : 1;
+    uint64_t n = x->generated_tokens;
+    char text[RL_UNITS_TEXT];
 
-    (void)fprintf(stderr,
-                  "realm: %s: load %s, prompt %llu tokens at %.1f/s, decode %llu tokens at %.1f/s, "
-                  "guest %s CPU per token\n",
-                  rl_units_show_ns(x->wall_ns, wall), rl_units_show_ns(x->load_ns, load),
-                  (unsigned long long)x->prompt_tokens, per_second(x->prompt_tokens, x->prefill_ns),
-                  (unsigned long long)x->generated_tokens,
-                  per_second(x->generated_tokens, x->decode_ns),
-                  rl_units_show_ns(x->cpu_ns / tokens, cpu));
+    (void)fprintf(stderr, "realm: %s: ", rl_units_show_ns(x->wall_ns, text));
+    if (n || x->prompt_tokens || x->load_ns) {
+        (void)fprintf(stderr, "load %s", rl_units_show_ns(x->load_ns, text));
+        phase("prompt", x->prompt_tokens, x->prefill_ns);
+        phase("decode", n, x->decode_ns);
+        (void)fputs(", ", stderr);
+    }
+    (void)fprintf(stderr, "guest %s CPU%s\n", rl_units_show_ns(n ? x->cpu_ns / n : x->cpu_ns, text),
+                  n ? " per token" : "");
 }
 
-static int outcome(const realm_run_result *x, bool quiet)
+/* What to do about a failure that an option of ours would have avoided; NULL: none. */
+static const char *advice(const rl_cli *c, const realm_run_result *x)
+{
+    static const struct {
+        const char *begins, *say;
+    } rows[] = { { "token limit", "raise it with --max-tokens N" },
+                 { "time limit", "raise it with --max-time TIME" },
+                 { "CPU limit", "raise it with --max-cpu TIME" },
+                 { "memory limit", "raise it with --max-memory SIZE" },
+                 { "output limit", "raise it with --max-output SIZE" } };
+
+    for (size_t i = 0; i < RL_COUNT(rows); i++) {
+        if (strncmp(x->text, rows[i].begins, strlen(rows[i].begins)) == 0)
+            return rows[i].say;
+    }
+    if (x->status == REALM_EDENIED && rl_cli_has(c, "no-layers"))
+        return "leave --no-layers away if the program may have it";
+    return rl_cli_get(c, "model") || x->trapped ? NULL
+                                                : "if it needs a model, give one: --model NAME";
+}
+
+static int outcome(const rl_cli *c, const realm_run_result *x, bool quiet)
 {
     realm_error err = { .status = x->status };
+    const char *say = x->status == REALM_ECANCELLED ? NULL : advice(c, x);
     int code = 0;
 
-    (void)snprintf(err.text, sizeof err.text, "%s", x->text);
+    (void)snprintf(err.text, sizeof err.text, "%s%s%s", x->text, say ? "; " : "", say ? say : "");
     if (x->status != REALM_OK) {
         code = rl_cli_fail(&err);
     } else if (x->exit_code) {
@@ -65,7 +95,7 @@ static int run(rl_cli *c, realm_run_options *o)
     rl_progress_clear();
     code = rl_reply_copy(&reply, r);
     realm_run_close(r);
-    return code ? code : outcome(&reply.result, quiet);
+    return code ? code : outcome(c, &reply.result, quiet);
 }
 
 static bool read_limits(const rl_cli *c, realm_run_options *o)
@@ -77,7 +107,43 @@ static bool read_limits(const rl_cli *c, realm_run_options *o)
            rl_cli_size(c, "max-output", &o->max_output);
 }
 
-static int load(rl_cli *c, realm_program **p)
+/* Bytes of memory the program begins with; 0: not known. */
+static uint64_t memory_at_first(rl_cli *c)
+{
+    realm_error err;
+    uint64_t bytes;
+    json_t *o;
+    char *text;
+
+    if (realm_inspect(c->r, c->pos[0], &text, &err) != REALM_OK)
+        return 0;
+    o = json_loads(text, JSON_ALLOW_NUL, NULL);
+    bytes = (uint64_t)json_integer_value(json_object_get(
+                json_object_get(json_object_get(o, "module"), "memory"), "min_pages"))
+            << 16;
+    json_decref(o);
+    realm_free(text);
+    return bytes;
+}
+
+/* The compiler knows no --max-memory: say it in its place. */
+static int load_failed(rl_cli *c, uint64_t max_memory, const realm_error *why)
+{
+    uint64_t least = memory_at_first(c), most = max_memory ? max_memory : DEFAULT_MEMORY;
+    char a[RL_UNITS_TEXT], b[RL_UNITS_TEXT];
+    realm_error err = { .status = why->status };
+
+    if (least > most)
+        (void)snprintf(err.text, sizeof err.text,
+                       "%.100s begins with %s of memory, over the limit of %s; raise it with "
+                       "--max-memory SIZE",
+                       c->pos[0], rl_units_show_size(least, a), rl_units_show_size(most, b));
+    else
+        (void)snprintf(err.text, sizeof err.text, "%.100s: %s", c->pos[0], why->text);
+    return rl_cli_fail(&err);
+}
+
+static int load(rl_cli *c, uint64_t max_memory, realm_program **p)
 {
     realm_error err;
     rl_buf wasm;
@@ -86,20 +152,19 @@ static int load(rl_cli *c, realm_program **p)
     rl_buf_init(&wasm, WASM_MAX);
     code = rl_cli_read_all(c->pos[0], &wasm);
     if (code == 0 && realm_program_load(p, c->r, wasm.data, wasm.len, &err) != REALM_OK)
-        code = rl_cli_fail(&err);
+        code = load_failed(c, max_memory, &err);
     rl_buf_deinit(&wasm);
     return code;
 }
 
-/* The prompt, or all of standard input: at a terminal, say that it is waited for. */
+/* The prompt, or all of standard input. */
 static int read_input(const rl_cli *c, rl_buf *in)
 {
     const char *prompt = rl_cli_get(c, "prompt");
 
     if (prompt)
         return rl_buf_adds(in, prompt) == REALM_OK ? 0 : RL_EXIT_FAILED;
-    if (isatty(STDIN_FILENO))
-        (void)fputs("realm: reading the prompt; end it with Ctrl-D on a line of its own\n", stderr);
+    rl_cli_invite("prompt");
     return rl_cli_read_all(NULL, in);
 }
 
@@ -125,7 +190,7 @@ int rl_verb_run(rl_cli *c)
     lib.max_memory = o.max_memory;
     code = rl_cli_open(c, &lib);
     if (code == 0)
-        code = load(c, &p);
+        code = load(c, o.max_memory, &p);
     rl_buf_init(&in, INPUT_MAX);
     if (code == 0)
         code = read_input(c, &in);

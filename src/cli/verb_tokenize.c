@@ -1,7 +1,8 @@
 #include "cli/cli.h"
 
 #include "base/json.h"
-#include "cli/table.h"
+#include "cli/show.h"
+#include "cli/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -9,24 +10,14 @@
 #define TEXT_MAX ((size_t)64 << 20)
 #define OUT_MAX  ((size_t)1 << 30)
 
-/* A token's bytes for people: quotes, \n, \t and other control bytes written out. */
-static void show_piece(rl_table *t, const char *p, size_t n)
+void rl_show_token(rl_table *t, const realm_tokenizer *tok, uint32_t id)
 {
+    size_t n;
+    const char *p = realm_token_bytes(tok, id, &n);
     rl_buf b;
 
     rl_buf_init(&b, 65536);
-    for (size_t i = 0; i < n; i++) {
-        unsigned char ch = (unsigned char)p[i];
-
-        if (ch == '\n')
-            (void)rl_buf_adds(&b, "\\n");
-        else if (ch == '\t')
-            (void)rl_buf_adds(&b, "\\t");
-        else if (ch < 0x20 || ch == 0x7f)
-            (void)rl_buf_addf(&b, "\\x%02x", ch);
-        else
-            (void)rl_buf_add(&b, &p[i], 1);
-    }
+    rl_text_escape(&b, p, n);
     rl_table_addf(t, "\"%s\"", b.data ? b.data : "");
     rl_buf_deinit(&b);
 }
@@ -56,14 +47,11 @@ static void as_json(const realm_tokenizer *tok, const uint32_t *ids, size_t n, r
 static void as_table(const realm_tokenizer *tok, const uint32_t *ids, size_t n, rl_buf *out)
 {
     rl_table t;
-    size_t len;
 
     rl_table_init(&t, "rl");
     for (size_t i = 0; i < n; i++) {
-        const char *p = realm_token_bytes(tok, ids[i], &len);
-
         rl_table_addf(&t, "%" PRIu32, ids[i]);
-        show_piece(&t, p, len);
+        rl_show_token(&t, tok, ids[i]);
     }
     rl_table_show(&t, "", out);
     rl_table_deinit(&t);
@@ -118,6 +106,7 @@ int rl_verb_tokenize(rl_cli *c)
     if (text)
         return tokenize(c, text, strlen(text));
     rl_buf_init(&in, TEXT_MAX);
+    rl_cli_invite("text");
     code = rl_cli_read_all(NULL, &in);
     if (code == 0)
         code = tokenize(c, in.data ? in.data : "", in.len);

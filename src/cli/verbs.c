@@ -5,38 +5,21 @@
 
 #include <string.h>
 
+/* Options that several verbs have: where things are, how results look, how the engine computes. */
+#define OPT(name, letter, value, text)                                                             \
+    {                                                                                              \
+        name, letter, value, text                                                                  \
+    }
 #define HOME                                                                                       \
-    {                                                                                              \
-        "home", 0, "DIR", "Realm's folder (default $REALM_HOME, else ~/.local/share/realm)"        \
-    }
-#define JSON                                                                                       \
-    {                                                                                              \
-        "json", 0, NULL, "write JSON instead of text"                                              \
-    }
-#define THREADS                                                                                    \
-    {                                                                                              \
-        "threads", 't', "N", "compute threads (default: one per CPU)"                              \
-    }
-#define KV                                                                                         \
-    {                                                                                              \
-        "kv", 0, "bf16|f16|f32", "how keys and values are kept (default bf16)"                     \
-    }
-#define CTX                                                                                        \
-    {                                                                                              \
-        "ctx", 0, "N", "context limit in tokens (default: the model's, at most 32768)"             \
-    }
-#define KVMEM                                                                                      \
-    {                                                                                              \
-        "kv-memory", 0, "SIZE", "memory for keys and values (default 1GiB)"                        \
-    }
-#define REFER                                                                                      \
-    {                                                                                              \
-        "reference", 0, NULL, "compute on the slow, exact F32 path"                                \
-    }
-#define END                                                                                        \
-    {                                                                                              \
-        NULL, 0, NULL, NULL                                                                        \
-    }
+    OPT("home", 0, "DIR", "Realm's folder (default $REALM_HOME, else ~/.local/share/realm)")
+#define JSON OPT("json", 0, NULL, "write JSON instead of text")
+#define CTX  OPT("ctx", 0, "N", "context limit in tokens (default: the model's, at most 32768)")
+#define ENGINE                                                                                     \
+    OPT("threads", 't', "N", "compute threads (default: one per CPU)"),                            \
+        OPT("kv", 0, "bf16|f16|f32", "how keys and values are kept (default bf16)"),                \
+        OPT("kv-memory", 0, "SIZE", "memory for keys and values (default 1GiB)"),                  \
+        OPT("reference", 0, NULL, "compute on the slow, exact F32 path")
+#define END OPT(NULL, 0, NULL, NULL)
 
 static const rl_opt run_opts[] = {
     { "model", 'm', "NAME|FILE.gguf", "the model the program gets" },
@@ -48,11 +31,8 @@ static const rl_opt run_opts[] = {
     { "max-output", 0, "SIZE", "most bytes of reply (default 1MiB)" },
     { "no-layers", 0, NULL, "refuse the calls that drive single layers" },
     { "quiet", 'q', NULL, "no log lines and no closing line" },
-    THREADS,
-    KV,
     CTX,
-    KVMEM,
-    REFER,
+    ENGINE,
     HOME,
     END,
 };
@@ -62,12 +42,11 @@ static const rl_opt chat_opts[] = {
     { "top-k", 0, "N", "draw from the N best (default 40, 0: off)" },
     { "top-p", 0, "X", "draw from this much probability (default 0.9)" },
     { "min-p", 0, "X", "leave out what is less likely than X times the best (default 0)" },
-    { "seed", 0, "N", "the same seed and messages give the same reply" },
+    { "seed", 0, "N",
+      "the same seed and messages give the same reply (default: a new one each time)" },
     { "max-tokens", 0, "N", "most tokens of one reply (default 2048)" },
-    THREADS,
-    KV,
     CTX,
-    KVMEM,
+    ENGINE,
     HOME,
     END,
 };
@@ -78,7 +57,8 @@ static const rl_opt import_opts[] = {
     HOME,
     END,
 };
-static const rl_opt list_opts[] = { JSON, HOME, END };
+static const rl_opt models_opts[] = { JSON, HOME, END };
+static const rl_opt doctor_opts[] = { JSON, HOME, END };
 static const rl_opt rm_opts[] = { HOME, END };
 static const rl_opt verify_opts[] = {
     { "all", 'a', NULL, "verify every model" },
@@ -114,11 +94,8 @@ static const rl_opt logits_opts[] = {
     { "top", 'k', "N", "how many of the best to give (default 10)" },
     { "table", 0, NULL, "a table for people instead of JSON" },
     { "json", 0, NULL, "write JSON (the default)" },
-    THREADS,
-    KV,
     CTX,
-    KVMEM,
-    REFER,
+    ENGINE,
     HOME,
     END,
 };
@@ -128,10 +105,7 @@ static const rl_opt perplexity_opts[] = {
     { "chunks", 0, "N", "most chunks (default: all)" },
     { "kl", 0, NULL, "also compare with the reference path, position by position" },
     JSON,
-    THREADS,
-    KV,
-    KVMEM,
-    REFER,
+    ENGINE,
     HOME,
     END,
 };
@@ -143,11 +117,8 @@ static const rl_opt bench_opts[] = {
       "skip)" },
     { "reps", 'r', "N", "repetitions; the median counts (default 3)" },
     JSON,
-    THREADS,
-    KV,
     CTX,
-    KVMEM,
-    REFER,
+    ENGINE,
     HOME,
     END,
 };
@@ -155,11 +126,16 @@ static const rl_opt help_opts[] = {
     { "man", 0, NULL, "the whole manual as a man page" },
     END,
 };
-static const rl_opt no_opts[] = { END };
+static const rl_opt completions_opts[] = { END };
 static const rl_opt version_opts[] = { JSON, END };
 
+/* What follows from the name, how many arguments there may be, and what the first one is. */
+#define VERB(verb, least, most, what)                                                              \
+    .name = #verb, .opts = verb##_opts, .run = rl_verb_##verb, .min_pos = (least),                 \
+    .max_pos = (most), .first = (what)
+
 const rl_verb rl_verbs[] = {
-    { .name = "run",
+    { VERB(run, 1, 1, NULL),
       .synopsis = "PROGRAM.wasm [--model NAME|FILE.gguf] [--prompt TEXT] [-- ARG...]",
       .summary = "run a WebAssembly program with a model",
       .about =
@@ -167,154 +143,74 @@ const rl_verb rl_verbs[] = {
           "host for everything the model does, and its reply goes to standard output as it comes. "
           "What follows -- are its arguments. Limits end it with a sentence that names the limit. "
           "The closing line on standard error says where the time went.",
-      .opts = run_opts,
       .example = "realm run hello.wasm --model qwen2.5-coder-0.5b --prompt 'Write a haiku.'\n"
                  "echo 'Write a haiku.' | realm run hello.wasm --model ./qwen.gguf --max-time 1m",
-      .min_pos = 1,
-      .max_pos = 1,
-      .rest = true,
-      .run = rl_verb_run },
-    { .name = "chat",
-      .synopsis = "MODEL",
-      .summary = "talk to a model",
+      .rest = true },
+    { VERB(chat, 1, 1, "models"), .synopsis = "MODEL", .summary = "talk to a model",
       .about =
           "A conversation through the built-in chat program. Lines end with Enter; a backslash "
           "at the end of a line continues it. /help lists the commands, Ctrl-C stops a reply. "
           "With input from a pipe every line is a message and only replies are written.",
-      .opts = chat_opts,
       .example = "realm chat qwen2.5-coder-0.5b\n"
-                 "echo 'What is a monad?' | realm chat qwen2.5-coder-0.5b --temp 0",
-      .min_pos = 1,
-      .max_pos = 1,
-      .run = rl_verb_chat },
-    { .name = "import",
-      .synopsis = "FILE.gguf [--name NAME]",
+                 "echo 'What is a monad?' | realm chat qwen2.5-coder-0.5b --temp 0" },
+    { VERB(import, 1, 1, NULL), .synopsis = "FILE.gguf [--name NAME]",
       .summary = "check a model file, pack it and name it",
       .about = "Reads the file once, checks that Realm can run it and writes Realm's own form of "
                "it; the file is not needed afterwards. Importing the same file again only adds the "
                "name.",
-      .opts = import_opts,
-      .example = "realm import ./Qwen2.5-Coder-0.5B-Instruct-Q4_K_M.gguf --name qwen",
-      .min_pos = 1,
-      .max_pos = 1,
-      .run = rl_verb_import },
-    { .name = "models",
-      .synopsis = "",
-      .summary = "list the imported models",
+      .example = "realm import ./Qwen2.5-Coder-0.5B-Instruct-Q4_K_M.gguf --name qwen" },
+    { VERB(models, 0, 0, NULL), .synopsis = "", .summary = "list the imported models",
       .about = "All names of the registry with what they stand for.",
-      .opts = list_opts,
-      .example = "realm models --json",
-      .run = rl_verb_models },
-    { .name = "rm",
-      .synopsis = "NAME...",
-      .summary = "forget models",
+      .example = "realm models --json" },
+    { VERB(rm, 1, RL_CLI_MAX_POS, "models"), .synopsis = "NAME...", .summary = "forget models",
       .about = "Removes names. The packed file goes with its last name; a process that has the "
                "model open keeps it until it ends.",
-      .opts = rm_opts,
-      .example = "realm rm qwen",
-      .min_pos = 1,
-      .max_pos = RL_CLI_MAX_POS,
-      .run = rl_verb_rm },
-    { .name = "verify",
-      .synopsis = "NAME... | --all",
+      .example = "realm rm qwen" },
+    { VERB(verify, 0, RL_CLI_MAX_POS, "models"), .synopsis = "NAME... | --all",
       .summary = "read packed models through and compare digests",
-      .about = "Finds damage of the packed files on disk.",
-      .opts = verify_opts,
-      .example = "realm verify --all",
-      .max_pos = RL_CLI_MAX_POS,
-      .run = rl_verb_verify },
-    { .name = "prune",
-      .synopsis = "[--dry-run]",
+      .about = "Finds damage of the packed files on disk.", .example = "realm verify --all" },
+    { VERB(prune, 0, 0, NULL), .synopsis = "[--dry-run]",
       .summary = "delete packed files that no name stands for",
-      .about = "They come from runs on a path and from imports that broke off.",
-      .opts = prune_opts,
-      .example = "realm prune --dry-run",
-      .run = rl_verb_prune },
-    { .name = "inspect",
-      .synopsis = "FILE|NAME",
+      .about = "Such files come from runs on a path and from imports that broke off.",
+      .example = "realm prune --dry-run" },
+    { VERB(inspect, 1, 1, "models"), .synopsis = "FILE|NAME",
       .summary = "say what a model file or a WebAssembly module is",
       .about = "For a GGUF file: architecture, sizes, weight types, tokenizer, and what stands in "
                "the way when Realm cannot run it. For a WebAssembly module: what it imports and "
                "exports, which capabilities it needs and which imports are unknown.",
-      .opts = inspect_opts,
-      .example = "realm inspect model.gguf\nrealm inspect program.wasm --json",
-      .min_pos = 1,
-      .max_pos = 1,
-      .run = rl_verb_inspect },
-    { .name = "tokenize",
-      .synopsis = "MODEL [--text TEXT]",
+      .example = "realm inspect model.gguf\nrealm inspect program.wasm --json" },
+    { VERB(tokenize, 1, 1, "models"), .synopsis = "MODEL [--text TEXT]",
       .summary = "turn text into token ids",
       .about = "MODEL is a name or a GGUF file, which may also be one that Realm cannot run.",
-      .opts = tokenize_opts,
-      .example = "realm tokenize qwen --text 'Hello, world' --ids",
-      .min_pos = 1,
-      .max_pos = 1,
-      .run = rl_verb_tokenize },
-    { .name = "logits",
-      .synopsis = "MODEL (--prompt TEXT | --ids ID,ID...)",
+      .example = "realm tokenize qwen --text 'Hello, world' --ids" },
+    { VERB(logits, 1, 1, "models"), .synopsis = "MODEL (--prompt TEXT | --ids ID,ID...)",
       .summary = "the raw logits after a text",
       .about = "Writes {\"ids\", \"top\": [[id, logit]...], \"logsumexp\"} with the best logits "
                "first, for comparing with other engines.",
-      .opts = logits_opts,
-      .example = "realm logits qwen --prompt 'The capital of France is' --top 5",
-      .min_pos = 1,
-      .max_pos = 1,
-      .run = rl_verb_logits },
-    { .name = "perplexity",
-      .synopsis = "MODEL -f FILE",
+      .example = "realm logits qwen --prompt 'The capital of France is' --top 5" },
+    { VERB(perplexity, 1, 1, "models"), .synopsis = "MODEL -f FILE",
       .summary = "how well a model predicts a text",
       .about =
           "The text is cut into chunks; the tokens of the second half of each are scored, as "
           "llama-perplexity does. --kl adds the mean Kullback-Leibler divergence from the exact "
           "F32 path and how often both agree on the best token.",
-      .opts = perplexity_opts,
-      .example = "realm perplexity qwen -f text.txt -c 512 --chunks 20 --kl",
-      .min_pos = 1,
-      .max_pos = 1,
-      .run = rl_verb_perplexity },
-    { .name = "bench",
-      .synopsis = "MODEL",
-      .summary = "measure tokens per second",
+      .example = "realm perplexity qwen -f text.txt -c 512 --chunks 20 --kl" },
+    { VERB(bench, 1, 1, "models"), .synopsis = "MODEL", .summary = "measure tokens per second",
       .about = "Times the engine alone: taking in a prompt, one stream, and many streams at once. "
                "Each figure is the median of the repetitions, after one that warms up.",
-      .opts = bench_opts,
-      .example = "realm bench qwen -p 512 -n 128 -b 0 -t 2 -r 5 --json",
-      .min_pos = 1,
-      .max_pos = 1,
-      .run = rl_verb_bench },
-    { .name = "doctor",
-      .synopsis = "",
-      .summary = "look at this machine and the registry",
+      .example = "realm bench qwen -p 512 -n 128 -b 0 -t 2 -r 5 --json" },
+    { VERB(doctor, 0, 0, NULL), .synopsis = "", .summary = "look at this machine and the registry",
       .about = "Says what Realm finds and what to do about what is wrong. The exit code is 1 when "
                "something must be done.",
-      .opts = list_opts,
-      .example = "realm doctor",
-      .run = rl_verb_doctor },
-    { .name = "help",
-      .synopsis = "[VERB]",
-      .summary = "explain a verb",
-      .about = "Without a verb, lists them all.",
-      .opts = help_opts,
-      .example = "realm help run",
-      .max_pos = 1,
-      .run = rl_verb_help },
-    { .name = "version",
-      .synopsis = "",
-      .summary = "the version of realm",
-      .about = "The version alone, on one line.",
-      .opts = version_opts,
-      .example = "realm version",
-      .run = rl_verb_version },
-    { .name = "completions",
-      .synopsis = "bash|zsh|fish",
-      .summary = "completions for a shell",
-      .about = "A script for the shell to read.",
-      .opts = no_opts,
+      .example = "realm doctor" },
+    { VERB(help, 0, 1, "verbs"), .synopsis = "[VERB]", .summary = "explain a verb",
+      .about = "Without a verb, lists them all.", .example = "realm help run" },
+    { VERB(version, 0, 0, NULL), .synopsis = "", .summary = "the version of realm",
+      .about = "Name and version on one line.", .example = "realm version" },
+    { VERB(completions, 1, 1, "bash zsh fish"), .synopsis = "bash|zsh|fish",
+      .summary = "completions for a shell", .about = "A script for the shell to read.",
       .example = "source <(realm completions bash)\n"
-                 "realm completions fish > ~/.config/fish/completions/realm.fish",
-      .min_pos = 1,
-      .max_pos = 1,
-      .run = rl_verb_completions },
+                 "realm completions fish > ~/.config/fish/completions/realm.fish" },
 };
 const size_t rl_n_verbs = RL_COUNT(rl_verbs);
 

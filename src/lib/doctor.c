@@ -110,7 +110,7 @@ static void check_memory(report *rp)
     realm_check *c = line(rp, "memory");
     char huge[128];
 
-    value(c, "%.1f GiB, %.1f available", (double)total / GIB, (double)free_now / GIB);
+    value(c, "%.1f GiB, %.1f GiB available", (double)total / GIB, (double)free_now / GIB);
     if (free_now < (uint64_t)2 << 30)
         advise(c, REALM_NOTE, "a model needs its packed size and 1 GiB for keys and values");
     first_line("/sys/kernel/mm/transparent_hugepage/enabled", huge, sizeof huge);

@@ -42,19 +42,20 @@ static realm_status describe_file(const char *path, rl_buf *json, realm_error *e
     realm_status st = rl_gguf_open(&g, path, err);
 
     if (st == REALM_OK)
-        rl_lib_describe_gguf(g, json);
+        rl_lib_describe_gguf(g, 0, json);
     rl_gguf_close(g);
     return st;
 }
 
-static realm_status describe_packed(const char *path, rl_buf *json, realm_error *err)
+static realm_status describe_packed(const char *path, uint64_t bytes, rl_buf *json,
+                                    realm_error *err)
 {
     rl_model_opts opts = { .look = true };
     rl_model *m = NULL;
     realm_status st = rl_model_open(&m, path, &opts, err);
 
     if (st == REALM_OK)
-        rl_lib_describe_gguf(rl_model_gguf(m), json);
+        rl_lib_describe_gguf(rl_model_gguf(m), bytes, json);
     rl_model_close(m);
     return st;
 }
@@ -96,7 +97,10 @@ static realm_status describe(realm *r, const char *what, rl_buf *json, realm_err
 
     if (st == REALM_ENOTFOUND && !rl_lib_is_path(what) && !strstr(what, ".wasm")) {
         st = rl_lib_find(r, what, &m, path, err);
-        return st == REALM_OK ? describe_packed(path, json, err) : st;
+        if (st == REALM_EINVAL)
+            return realm_fail(err, REALM_ENOTFOUND, "%.150s: no such file, and no name of a model",
+                              what);
+        return st == REALM_OK ? describe_packed(path, m.packed_bytes, json, err) : st;
     }
     if (st != REALM_OK)
         return st;

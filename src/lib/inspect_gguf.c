@@ -162,7 +162,7 @@ static void unsupported(rl_json *j, const rl_gguf *g, bool tokenizer_ok, const c
     rl_json_end_array(j);
 }
 
-void rl_lib_describe_gguf(const rl_gguf *g, rl_buf *json)
+void rl_lib_describe_gguf(const rl_gguf *g, uint64_t packed_bytes, rl_buf *json)
 {
     realm_error why = { .text = "" };
     rl_json j = rl_json_on(json);
@@ -173,7 +173,8 @@ void rl_lib_describe_gguf(const rl_gguf *g, rl_buf *json)
     rl_json_object(&j, NULL);
     rl_json_string(&j, "kind", "gguf");
     rl_json_uint(&j, "version", rl_gguf_version(g));
-    rl_json_uint(&j, "file_bytes", rl_gguf_file_bytes(g));
+    rl_json_bool(&j, "packed", packed_bytes > 0);
+    rl_json_uint(&j, "file_bytes", packed_bytes ? packed_bytes : rl_gguf_file_bytes(g));
     if (rl_gguf_text(g, "general.architecture", &t, NULL) == REALM_OK)
         text(&j, "arch", t);
     if (rl_gguf_text(g, "general.name", &t, NULL) == REALM_OK)

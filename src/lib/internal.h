@@ -82,7 +82,7 @@ realm_status rl_lib_resolve(void *r, const char *name, char *path, size_t cap,
 
 /* ---- inspect (inspect.c, inspect_gguf.c) ---- */
 
-void rl_lib_describe_gguf(const rl_gguf *g, rl_buf *json);
+void rl_lib_describe_gguf(const rl_gguf *g, uint64_t packed_bytes, rl_buf *json);
 
 /* ---- waiting for the engine (wait.c) ---- */
 

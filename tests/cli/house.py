@@ -2,13 +2,19 @@
 
 REALM_BIN names the binary, REALM_BINARY_DIR the build folder (for guests). Runs are in their own
 process group, so that a signal reaches what a terminal's Ctrl-C would reach."""
+import fcntl
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -74,6 +80,64 @@ class Case(unittest.TestCase):
         for word in words:
             self.assertIn(word, done.stderr)
         return done.stderr
+
+
+class Screen:
+    """realm at a pseudo-terminal: it is all three of its streams."""
+
+    def __init__(self, args, env, columns=100):
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        self.seen = ""
+        self.run = subprocess.Popen([BIN, *map(str, args)], stdin=slave, stdout=slave, stderr=slave,
+                                    env={"TERM": "xterm", **env}, start_new_session=True,
+                                    preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+
+    def close(self):
+        if self.run.poll() is None:
+            self.run.kill()
+        self.run.wait()
+        if self.master >= 0:
+            os.close(self.master)
+        self.master = -1
+
+    def read(self, timeout):
+        """Adds to `seen` what comes within the time. -> False at the end"""
+        if not select.select([self.master], [], [], timeout)[0]:
+            return True
+        try:
+            more = os.read(self.master, 65536)
+        except OSError:
+            return False
+        self.seen += more.decode(errors="replace")
+        return bool(more)
+
+    def until(self, words, timeout=60):
+        """Reads until `words` were shown; -> what came before them since the last call."""
+        end = time.monotonic() + timeout
+        while words not in self.seen:
+            assert time.monotonic() < end, f"waiting for {words!r}, seen {self.seen!r}"
+            assert self.read(0.2) or words in self.seen, f"ended before {words!r}, seen {self.seen!r}"
+        before, self.seen = self.seen.split(words, 1)
+        return before
+
+    def until_more(self):
+        """Until something more is shown."""
+        have, end = len(self.seen), time.monotonic() + 60
+        while len(self.seen) == have and self.read(0.2):
+            assert time.monotonic() < end, "nothing more came"
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def ended(self):
+        """Reads to the end, into `seen`. -> the exit code"""
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.read(0.1):
+            if self.run.poll() is not None and not select.select([self.master], [], [], 0)[0]:
+                break
+        return self.run.wait(timeout=30)
 
 
 def main():

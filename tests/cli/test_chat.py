@@ -1,11 +1,6 @@
 """chat: from a pipe, and at a terminal."""
 import os
-import pty
-import re
-import select
-import signal
 import subprocess
-import time
 
 import house
 
@@ -80,48 +75,16 @@ class Pipe(house.Case):
 
 
 class Terminal(house.Case):
-    """A person's side: a pseudo-terminal on all three."""
+    """A person's side."""
 
     def setUp(self):
-        self.master, slave = pty.openpty()
-        self.seen = ""
-        self.chat = subprocess.Popen([house.BIN, "chat", "tiny", "--max-tokens", "8"], stdin=slave, stdout=slave,
-                                     stderr=slave, env={**self.env, "TERM": "xterm"}, start_new_session=True)
-        os.close(slave)
+        self.screen = house.Screen(["chat", "tiny", "--max-tokens", "8"], self.env)
+        self.until, self.type, self.ended = self.screen.until, self.screen.type, self.screen.ended
         self.until("/help lists commands")
         self.until("> ")
 
     def tearDown(self):
-        if self.chat.poll() is None:
-            self.chat.kill()
-        self.chat.wait()
-        os.close(self.master)
-
-    def until(self, words, timeout=60):
-        """Reads until `words` were shown; -> what came before them since the last call."""
-        end = time.monotonic() + timeout
-        while words not in self.seen:
-            self.assertLess(time.monotonic(), end, f"waiting for {words!r}, seen {self.seen!r}")
-            if select.select([self.master], [], [], 0.2)[0]:
-                try:
-                    self.seen += os.read(self.master, 65536).decode(errors="replace")
-                except OSError:
-                    self.fail(f"ended before {words!r}, seen {self.seen!r}")
-        before, self.seen = self.seen.split(words, 1)
-        return before
-
-    def type(self, text):
-        os.write(self.master, text.encode())
-
-    def ended(self):
-        end = time.monotonic() + 60
-        while self.chat.poll() is None and time.monotonic() < end:
-            if select.select([self.master], [], [], 0.1)[0]:
-                try:
-                    os.read(self.master, 65536)
-                except OSError:
-                    break
-        return self.chat.wait(timeout=30)
+        self.screen.close()
 
     def test_a_message_commands_and_leaving(self):
         self.type("hello\r")
@@ -162,6 +125,42 @@ class Terminal(house.Case):
         saved = self.work / ".local/state/realm/chat_history"
         self.assertIn("remember", saved.read_text())
         self.assertEqual(saved.stat().st_mode & 0o077, 0)
+
+    def test_letters_of_every_language_arrive_without_a_locale(self):
+        self.screen.close()
+        env = {k: v for k, v in self.env.items() if k not in ("LC_ALL", "LANG", "LC_CTYPE")}
+        self.screen = house.Screen(["chat", "tiny", "--max-tokens", "8"], env)
+        self.screen.until("> ")
+        self.screen.type("größe 日本\r")
+        self.screen.until("tokens, ")
+        self.screen.until("> ")
+        self.screen.type("\x04")
+        self.assertEqual(self.screen.ended(), 0)
+        self.assertIn("größe\\040日本", (self.work / ".local/state/realm/chat_history").read_text())
+
+    def test_no_colour_when_it_is_not_wanted(self):
+        self.type("hello\r")
+        self.assertIn("\x1b[2m", self.until("tokens, "))
+        for more in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            self.screen.close()
+            self.screen = house.Screen(["chat", "tiny", "--max-tokens", "8"], {**self.env, **more})
+            self.screen.until("> ")
+            self.screen.type("hello\r")
+            self.assertNotIn("\x1b[2m", self.screen.until("tokens, "))
+
+    def test_ctrl_c_stops_the_reply_and_the_talk_goes_on(self):
+        self.screen.close()
+        # The reference path is slow enough to be stopped in the midst of a reply.
+        self.screen = house.Screen(["chat", "tiny", "--max-tokens", "1500", "--reference"], self.env)
+        self.screen.until("> ")
+        self.screen.type("hello\r")
+        self.screen.until("\n")
+        self.screen.until_more()
+        self.screen.type("\x03")
+        self.assertNotIn("^C", self.screen.until("stopped"))
+        self.screen.until("> ")
+        self.screen.type("/exit\r")
+        self.assertEqual(self.screen.ended(), 0)
 
 
 if __name__ == "__main__":

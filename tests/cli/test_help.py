@@ -62,13 +62,19 @@ class Help(house.Case):
                        'COMP_WORDS=(realm run x --max-t); COMP_CWORD=3; _realm; echo "${COMPREPLY[@]}"\n'
         done = subprocess.run(["bash"], input=ask, text=True, capture_output=True, check=True)
         self.assertEqual(done.stdout, "models\n--max-time --max-tokens\n")
+        for line, offered in (("help mod", "models"), ("completions z", "zsh")):
+            ask = script + f'COMP_WORDS=(realm {line}); COMP_CWORD=2; _realm; echo "${{COMPREPLY[@]}}"\n'
+            done = subprocess.run(["bash"], input=ask, text=True, capture_output=True, check=True)
+            self.assertEqual(done.stdout, offered + "\n")
 
 
 class Usage(house.Case):
     models = False
 
     def test_nothing_said(self):
-        self.refused(code=2, words=["realm help"])
+        text = self.refused(code=2, words=["realm help"])
+        for verb in VERBS:
+            self.assertRegex(text, rf"(?m)^  {verb} ")
 
     def test_unknown_verbs_are_suggested(self):
         self.refused("chta", code=2, words=["did you mean chat?"])
@@ -97,7 +103,7 @@ class Usage(house.Case):
         for args in (["logits", "m"], ["logits", "m", "--ids", "1,,2"], ["logits", "m", "--ids", "1",
                      "--prompt", "x"], ["logits", "m", "--ids", "1", "--top", "0"], ["bench", "m", "-b", "x"],
                      ["bench", "m", "-r", "0"], ["perplexity", "m"], ["perplexity", "m", "-f", "x", "-c", "7"],
-                     ["verify", "m", "--all"], ["import", "x.gguf", "--name", ""],
+                     ["verify", "m", "--all"], ["import", "x.gguf", "--name", ""], ["models", "--home", ""],
                      ["chat", "m", "--temp", "hot"], ["chat", "m", "--top-p", "1.1"]):
             self.refused(*args, code=2, words=["usage: realm"])
 

@@ -71,7 +71,10 @@ class Logits(house.Case):
         self.refused("logits", "tiny", "--ids", ",".join(["7"] * 2049), words=["2049 tokens"])
 
     def test_table(self):
-        self.assertIn("PROBABILITY", self.realm("logits", "tiny", "--ids", "1", "--table").stdout)
+        out = self.realm("logits", "tiny", "--ids", "1", "--table", "--top", "512").stdout
+        self.assertEqual(len(out.splitlines()), 513)  # a newline or a half character breaks no row
+        self.assertIn("PROBABILITY", out)
+        self.assertIn('"\\n"', out)
 
 
 class Perplexity(house.Case):
@@ -128,7 +131,10 @@ class Bench(house.Case):
     def test_zero_skips(self):
         o = self.json("bench", "tiny", "-p", "0", "-n", "4", "-b", "0", "-r", "1", "--json")
         self.assertEqual([r["test"] for r in o["results"]], ["tg4"])
-        out = self.realm("bench", "tiny", "-p", "0", "-n", "4", "-b", "0", "-r", "1").stdout
+        self.assertEqual(self.json("bench", "tiny", "-p", "0", "-n", "0", "-b", "0", "--json")["results"], [])
+        self.assertIn("every test was skipped", self.realm("bench", "tiny", "-p0", "-n0", "-b0").stdout)
+        out = self.realm("bench", "tiny", "-p", "0", "-n", "4", "-b", "0", "-r", "1", "-t", "1").stdout
+        self.assertIn(" 1 thread,", out)
         self.assertIn("TOKENS/S", out)
 
     def test_what_does_not_fit(self):

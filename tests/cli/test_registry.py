@@ -103,6 +103,10 @@ class Registry(house.Case):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
+        done = self.realm("verify", "good", "nobody", code=1)
+        self.assertIn("damaged", done.stdout)
+        self.assertNotIn("nobody", done.stdout)
+        self.assertIn("realm: no model is named nobody", done.stderr)
         out = self.realm("verify", "--all", code=1).stdout
         self.assertIn("damaged", out)
         self.assertFalse(self.json("verify", "--all", "--json", code=1)["models"][0]["good"])
@@ -125,6 +129,7 @@ class Registry(house.Case):
         self.assertEqual(self.realm("logits", "m", "--ids", "1,70,71").stdout.count("\n"), 1)
 
     def test_a_path_is_used_without_a_name(self):
+        self.assertEqual(self.realm("prune").stderr, "nothing to delete\n")
         self.realm("logits", self.file, "--ids", "1,70")
         self.assertEqual(self.json("models", "--json"), {"models": []})
         self.assertEqual(len(self.packed()), 1)
@@ -185,7 +190,10 @@ class Inspect(house.Case):
 
     def test_a_name_says_the_same(self):
         by_file, by_name = (self.json("inspect", x, "--json") for x in (house.TINY, "tiny"))
-        by_file.pop("file_bytes"), by_name.pop("file_bytes")
+        self.assertEqual((by_file.pop("packed"), by_name.pop("packed")), (False, True))
+        self.assertEqual(by_file.pop("file_bytes"), house.TINY.stat().st_size)
+        packed, = (self.home / "models").glob("*.realm")
+        self.assertEqual(by_name.pop("file_bytes"), packed.stat().st_size)
         self.assertEqual(by_file, by_name)
 
     def test_what_cannot_be_run_says_why(self):
@@ -205,7 +213,17 @@ class Inspect(house.Case):
         o = self.json("inspect", house.GUESTS / "hello.wasm", "--json")
         self.assertEqual(o["kind"], "wasm")
         self.assertTrue(all(i["known"] for i in o["module"]["imports"]))
-        self.assertIn("memory", self.realm("inspect", house.GUESTS / "hello.wasm").stdout)
+        text = self.realm("inspect", house.GUESTS / "hello.wasm").stdout
+        self.assertIn("memory", text)
+        self.assertRegex(text, r"(?m)^runs here +yes$")
+
+    def test_wasm_with_an_unknown_import(self):
+        odd = self.work / "odd.wasm"
+        odd.write_bytes((house.GUESTS / "hello.wasm").read_bytes().replace(b"realm_host_generate",
+                                                                           b"realm_host_generatX"))
+        text = self.realm("inspect", odd).stdout
+        self.assertRegex(text, r"(?m)^runs here +no$")
+        self.assertRegex(text, r"(?m)realm_host_generatX .* unknown$")
 
     def test_neither(self):
         other = self.work / "x.bin"

@@ -33,7 +33,7 @@ static void control_characters_stay_out(void **state)
     rl_table_init(&t, "l");
     rl_table_add(&t, "a\033[31mred\nnext\x7f");
     rl_table_show(&t, "", &out);
-    assert_string_equal(out.data, "a [31mred next \n");
+    assert_string_equal(out.data, "a\\x1b[31mred\\nnext\\x7f\n");
     rl_table_deinit(&t);
     rl_buf_deinit(&out);
 }
