@@ -16,7 +16,7 @@
 #define CTX  OPT("ctx", 0, "N", "context limit in tokens (default: the model's, at most 32768)")
 #define ENGINE                                                                                     \
     OPT("threads", 't', "N", "compute threads (default: one per CPU)"),                            \
-        OPT("kv", 0, "bf16|f16|f32", "how keys and values are kept (default bf16)"),                \
+        OPT("kv", 0, "bf16|f16|f32", "how keys and values are kept (default bf16)"),               \
         OPT("kv-memory", 0, "SIZE", "memory for keys and values (default 1GiB)"),                  \
         OPT("reference", 0, NULL, "compute on the slow, exact F32 path")
 #define END OPT(NULL, 0, NULL, NULL)
