@@ -11,11 +11,12 @@ endforeach()
 # Gate (c), second part: against Realm's own F32 reference, at the machine's highest level.
 add_executable(test_golden_kl test_kl.c)
 target_link_libraries(test_golden_kl PRIVATE golden_run rl_token PkgConfig::JANSSON)
-foreach(model gemma3-270m qwen2.5-coder-0.5b)
+foreach(model gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b)
     add_test(NAME golden.kl.${model} COMMAND test_golden_kl ${model} ${work}/kl-${model}.realm
         /usr/share/common-licenses/GPL-3)
-    set_tests_properties(golden.kl.${model} PROPERTIES LABELS golden TIMEOUT 900)
+    set_tests_properties(golden.kl.${model} PROPERTIES LABELS golden TIMEOUT 1800)
 endforeach()
+set_tests_properties(golden.kl.qwen2.5-coder-1.5b PROPERTIES LABELS "golden;long")
 
 # No matmul of a real model falls to a level below the chosen one.
 add_executable(test_golden_served test_served.c)
