@@ -1,6 +1,9 @@
-/* Tsan: tells a thread sanitizer of memory that code without its instrumentation reads or writes;
- * in every other build nothing is left of it. For inner loops whose every access would cost a call
- * (docs/adr/0010): the caller in front of them names their ranges once. */
+/* Tsan: tells a thread sanitizer what code without its instrumentation does; in every other build
+ * nothing is left of it. See docs/adr/0010.
+ *
+ * read, write: for inner loops whose every access would cost a call, named once in front of them.
+ * release, acquire: memory is handed over under a lock that the sanitizer does not see. What was
+ * done before a release happened before what is done after a later acquire of the same address. */
 #ifndef RL_BASE_TSAN_H
 #define RL_BASE_TSAN_H
 
@@ -11,6 +14,10 @@
 void __tsan_read_range(void *at, unsigned long bytes);
 /* NOLINTNEXTLINE(bugprone-reserved-identifier) */
 void __tsan_write_range(void *at, unsigned long bytes);
+/* NOLINTNEXTLINE(bugprone-reserved-identifier) */
+void __tsan_acquire(void *at);
+/* NOLINTNEXTLINE(bugprone-reserved-identifier) */
+void __tsan_release(void *at);
 #endif
 
 static inline void rl_tsan_read(const void *at, size_t bytes)
@@ -20,6 +27,24 @@ static inline void rl_tsan_read(const void *at, size_t bytes)
 #else
     (void)at;
     (void)bytes;
+#endif
+}
+
+static inline void rl_tsan_acquire(void *at)
+{
+#ifdef REALM_TSAN
+    __tsan_acquire(at);
+#else
+    (void)at;
+#endif
+}
+
+static inline void rl_tsan_release(void *at)
+{
+#ifdef REALM_TSAN
+    __tsan_release(at);
+#else
+    (void)at;
 #endif
 }
 

@@ -3,6 +3,7 @@
 #include "guest/runtime.h"
 
 #include "base/assert.h"
+#include "base/tsan.h"
 #include "base/utf8.h"
 
 #include <stdarg.h>
@@ -25,6 +26,7 @@ int64_t rl_call_fail(rl_call *c, realm_status st, const char *fmt, ...)
     return st;
 }
 
+/* `last` is what error_text gives, whichever room wrote it. */
 int64_t rl_call_fail_err(rl_call *c, const realm_error *err)
 {
     if (err != &c->run->last)
@@ -70,6 +72,7 @@ int64_t rl_call_park(rl_call *c, int64_t (*resume)(rl_call *c), void (*abandon)(
 
 int64_t rl_call_end(rl_call *c, realm_status st, const char *fmt, ...)
 {
+    /* Formatted apart: rl_run_end drops the words of any but the first end. */
     char text[sizeof c->run->result.err.text];
     va_list ap;
 
@@ -115,6 +118,7 @@ static int64_t read_pair(rl_call *c, char letter, rl_arg *a, const wasmtime_val_
 
     a->u = c->wide ? (uint64_t)v[0].i64 : (uint32_t)v[0].i32;
     a->n = bytes && c->wide ? (uint64_t)v[1].i64 : (uint32_t)v[1].i32;
+    /* Before the multiplication: with n bounded by a memory size no product below overflows. */
     if (a->n > c->mem_size)
         return rl_call_fail(c, REALM_EINVAL, "%s: a length of %llu is larger than the memory",
                             c->row->name, (unsigned long long)a->n);
@@ -122,6 +126,7 @@ static int64_t read_pair(rl_call *c, char letter, rl_arg *a, const wasmtime_val_
     if (!rl_call_at(c, a->u, size))
         return rl_call_fail(c, REALM_EINVAL, "%s: %llu bytes at %llu are not inside the memory",
                             c->row->name, (unsigned long long)size, (unsigned long long)a->u);
+    /* Outputs: who writes checks the room, and there is nothing to read. */
     if (letter == 'b' || letter == 'v' || letter == 'g')
         return 0;
     a->in = c->mem + a->u;
@@ -197,6 +202,10 @@ static int64_t call_row(rl_run *run, const rl_row *row, wasmtime_caller_t *calle
 
 /* ---- from wasmtime --------------------------------------------------------------------------- */
 
+/* What follows runs on a fiber's stack and over a guest's memory. Both are places of the pool,
+ * which go from worker to worker under a lock of wasmtime's; so each entry acquires and releases
+ * for a sanitizer, which sees no such lock. */
+
 /* Unwinds a guest whose run has ended inside a call; nobody reads the message. */
 static wasm_trap_t *ended_trap(void)
 {
@@ -211,16 +220,17 @@ static wasm_trap_t *now_entry(void *env, wasmtime_caller_t *caller, wasmtime_val
     const rl_row *row = env;
     wasmtime_context_t *context = wasmtime_caller_context(caller);
     rl_run *run = wasmtime_context_get_data(context);
-    int64_t r = call_row(run, row, caller, context, v);
+    int64_t r;
 
     (void)n;
-    if (r == RL_ENDED)
-        return ended_trap();
+    rl_tsan_acquire(run->rt);
+    r = call_row(run, row, caller, context, v);
     if (row->result == 'l')
         v[0].i64 = r;
     else if (row->result == 'i')
         v[0].i32 = (int32_t)r;
-    return NULL;
+    rl_tsan_release(run->rt);
+    return r == RL_ENDED ? ended_trap() : NULL;
 }
 
 static void give_result(rl_call *c, int64_t r)
@@ -244,22 +254,17 @@ static bool park_over(void *env)
     if (run->call.parked)
         return false;
     give_result(&run->call, run->call.result);
+    rl_tsan_release(run->rt);
     return true;
 }
 
-/* PARK rows. The continuation must be set even with a trap; `results` stays where it is until the
- * future is deleted, `caller` only until this returns. */
-static void park_entry(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *args,
-                       size_t n_args, wasmtime_val_t *results, size_t n_results, wasm_trap_t **trap,
-                       wasmtime_async_continuation_t *k)
+/* The arguments in the raw form of NOW rows, so that one decoder serves both. */
+static int64_t call_checked(rl_run *run, const rl_row *row, wasmtime_caller_t *caller,
+                            const wasmtime_val_t *args, size_t n_args)
 {
-    wasmtime_context_t *context = wasmtime_caller_context(caller);
-    rl_run *run = wasmtime_context_get_data(context);
     wasmtime_val_raw_t raw[2 * RL_ARGS_MAX] = { 0 };
-    int64_t r;
     size_t i;
 
-    (void)n_results;
     for (i = 0; i < n_args && i < 2 * RL_ARGS_MAX; i++) {
         if (args[i].kind == WASMTIME_I64)
             raw[i].i64 = args[i].of.i64;
@@ -268,13 +273,28 @@ static void park_entry(void *env, wasmtime_caller_t *caller, const wasmtime_val_
         else
             raw[i].i32 = args[i].of.i32;
     }
+    return call_row(run, row, caller, wasmtime_caller_context(caller), raw);
+}
+
+/* PARK rows. The continuation must be set even with a trap; `results` stays where it is until the
+ * future is deleted, `caller` only until this returns: what a parked call needs is in the run. */
+static void park_entry(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *args,
+                       size_t n_args, wasmtime_val_t *results, size_t n_results, wasm_trap_t **trap,
+                       wasmtime_async_continuation_t *k)
+{
+    rl_run *run = wasmtime_context_get_data(wasmtime_caller_context(caller));
+    int64_t r;
+
+    (void)n_results;
+    rl_tsan_acquire(run->rt);
     run->slot = results;
-    r = call_row(run, env, caller, context, raw);
+    r = call_checked(run, env, caller, args, n_args);
     run->call.parked = r == RL_PARKED;
     run->call.result = r;
     if (r == RL_ENDED)
         *trap = ended_trap();
     *k = (wasmtime_async_continuation_t){ .callback = park_over, .env = run };
+    rl_tsan_release(run->rt);
 }
 
 wasmtime_error_t *rl_row_define(wasmtime_linker_t *linker, const rl_row *row, const char *name,

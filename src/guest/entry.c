@@ -7,6 +7,7 @@
 #include "guest/trap.h"
 
 #include "base/assert.h"
+#include "base/tsan.h"
 
 #include <string.h>
 
@@ -32,6 +33,7 @@ void rl_entry_call(rl_run *run, const rl_export *e, uint32_t n, const uint64_t *
             run->vals[i].of.i32 = (int32_t)(uint32_t)vals[i];
     }
     run->func = ext.of.func;
+    /* func, vals and answer live in the run: the future refers to them until it is deleted. */
     run->future = wasmtime_func_call_async(run->context, &run->func, run->vals, n, &run->answer,
                                            e->result != RL_NO_RESULT, &run->trap, &run->error);
 }
@@ -51,6 +53,7 @@ static void begin_instance(rl_run *run)
     run->limit.max_memory = run->max_memory;
     run->limit.max_table = RL_TABLE_MAX;
     realm_store_limit(run->store, &run->limit);
+    /* From the first tick on: a start function may loop as well as any other. */
     wasmtime_context_set_epoch_deadline(run->context, 1);
     /* Its header promises an error, its code returns nothing: what comes back is no answer. */
     (void)wasmtime_context_epoch_deadline_async_yield_and_update(run->context, 1);
@@ -145,6 +148,7 @@ static bool wait_phase(rl_run *run)
 /* A trap is the guest's fault, an error the host's or the module's. */
 static void end_call(rl_run *run)
 {
+    rl_tsan_acquire(run->rt); /* its place in the pool, see call.c */
     wasmtime_call_future_delete(run->future);
     run->future = NULL;
     if (run->trap || run->error)
@@ -159,6 +163,8 @@ rl_step rl_entry_step(rl_run *run)
             if (!wait_phase(run))
                 return RL_STEP_WAIT;
         } else if (!wasmtime_call_future_poll(run->future)) {
+            /* Not parked and not over: the epoch took the guest off, and it is its turn again after
+             * the others. */
             return run->call.parked ? RL_STEP_WAIT : RL_STEP_AGAIN;
         } else {
             end_call(run);
@@ -171,6 +177,7 @@ rl_step rl_entry_step(rl_run *run)
 
 void rl_entry_deinit(rl_run *run)
 {
+    rl_tsan_release(run->rt);
     if (run->future)
         wasmtime_call_future_delete(run->future); /* unwinds the guest's fiber */
     run->future = NULL;
@@ -184,6 +191,7 @@ void rl_entry_deinit(rl_run *run)
         run->result.peak_memory = wasmtime_memory_data_size(run->context, &run->memory);
     run->has_memory = false;
     if (run->store)
+        /* Memory, table and stack go back to the pool here. */
         wasmtime_store_delete(run->store);
     run->store = NULL;
 }

@@ -1,3 +1,5 @@
+/* A worker: one look at a run after the other, each at most a millisecond in its guest. A run is in
+ * the ready queue once at most and has one timer. */
 #include "guest/worker.h"
 
 #include "guest/entry.h"
@@ -22,6 +24,7 @@ void rl_run_wake(rl_run *run)
     rl_worker *w = run->worker;
 
     (void)pthread_mutex_lock(&w->lock);
+    /* Already queued is enough: the look to come sees whatever this wake is about. */
     if (!run->queued) {
         rl_run_ref(run);
         run->queued = true;
@@ -64,6 +67,7 @@ static rl_run *next_run(rl_worker *w, bool *stop)
         w->head = run->next_ready;
         if (!w->head)
             w->tail = NULL;
+        /* Before the look, not after it: a wake during the look must queue it again. */
         run->queued = false;
     }
     *stop = !run && w->stop;
@@ -107,6 +111,8 @@ static void release(rl_run *run)
 {
     atomic_store(&run->done, true);
     rl_reply_close(&run->reply);
+    /* After `done`: who is told finds the result. Before `released`: rl_run_close keeps the target
+     * alive until then. */
     if (run->notify)
         run->notify(run->notify_ctx);
     (void)pthread_mutex_lock(&run->reply.lock);
@@ -173,6 +179,7 @@ static void compute(rl_worker *w, rl_run *run)
     uint64_t cpu = rl_clock_thread_cpu_ns();
     rl_step step = RL_STEP_WAIT;
 
+    /* Only inside a guest does the ticker have to run: waiting costs no timer. */
     if (resume(run)) {
         rl_ticker_enter(&w->rt->ticker);
         step = run->ended ? RL_STEP_OVER : rl_entry_step(run);
@@ -186,6 +193,8 @@ static void compute(rl_worker *w, rl_run *run)
         rl_run_wake(run);
     else
         set_timer(w, run);
+    /* Once per look, however many pieces it added: a reader that is called for each would do
+     * nothing else. */
     if (run->phase != RL_PHASE_OVER && run->notify && rl_reply_take_news(&run->reply))
         run->notify(run->notify_ctx);
 }
@@ -224,6 +233,7 @@ static void *worker_main(void *arg)
     rl_worker *w = arg;
     bool stop = false;
 
+    realm_thread_init();                             /* not first on some guest's stack */
     (void)setpriority(PRIO_PROCESS, 0, WORKER_NICE); /* of this thread, on Linux */
     while (!stop) {
         rl_run *run = next_run(w, &stop);
@@ -232,6 +242,8 @@ static void *worker_main(void *arg)
             look_at(w, run);
             rl_run_unref(run);
         }
+        /* After a look too: a busy worker never comes to wait, and deadlines must fire all the
+         * same. */
         if (w->n_heap)
             fire_timers(w);
     }

@@ -1,6 +1,7 @@
 //! Limits of one guest's store that remember what they refused: wasmtime's C limiter only makes
 //! memory.grow answer -1, and a program that then gives up would look like any other trap.
-use wasmtime_c_api::wasmtime::{ResourceLimiter, Result};
+use std::panic::catch_unwind;
+use wasmtime_c_api::wasmtime::{Engine, ResourceLimiter, Result};
 use wasmtime_c_api::{wasmtime_store_t, WasmtimeStore};
 
 /// The caller's record; it outlives the store. Touched only while the store runs.
@@ -57,4 +58,11 @@ pub unsafe extern "C" fn realm_store_limit(store: *mut wasmtime_store_t, limit: 
     let store = unsafe { &mut (*store.cast::<Store>()).store };
     let shared = Shared(limit);
     store.limiter(move |_| unsafe { &mut *shared.record() });
+}
+
+/// What a thread needs before it runs guests. Without it the first guest sets it up, from the stack
+/// of its fiber; then a failure here is one there.
+#[no_mangle]
+pub extern "C" fn realm_thread_init() {
+    let _ = catch_unwind(Engine::tls_eager_initialize);
 }

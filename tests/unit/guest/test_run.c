@@ -31,6 +31,9 @@ static int close_rt(void **state)
 #define MEM    "(memory (export \"memory\") 1)"
 #define N_RUNS 200
 
+#define N_SHORT   1000
+#define IN_FLIGHT 8
+
 /* Each sleeps, computes a while, emits its input and sleeps again. */
 static const char busy[] =
     "(module (import \"realm\" \"sleep_ms\" (func $sleep (param i64) (result i32)))"
@@ -68,6 +71,46 @@ static void test_many(void **state)
         assert_string_equal(out.text.data, input);
         bed_free(&out);
     }
+}
+
+/* Many more short runs than places: memories and stacks go from a run that ends on one worker to
+ * one that begins on another, and nobody finds what was another's. */
+static void test_places_are_reused(void **state)
+{
+    static const char wat[] =
+        "(module (import \"realm\" \"emit\" (func $emit (param i32 i32) (result i32)))"
+        "(import \"realm\" \"input_read\" (func $read (param i64 i32 i32) (result i32)))" MEM
+        "(func (export \"run\") (result i32)"
+        " (if (i32.load (i32.const 100)) (then (return (i32.const 1))))"
+        " (i32.store (i32.const 100) (i32.const 1))"
+        " (drop (call $emit (i32.const 100)"
+        "  (call $read (i64.const 0) (i32.const 100) (i32.const 64))))"
+        " (i32.const 0)))";
+    rl_runtime_opts ro = { .n_workers = 4, .max_guests = IN_FLIGHT, .max_memory = 65536 };
+    rl_runtime *crowd = bed_open_with(&ro);
+    rl_program *p = bed_wat(crowd, wat);
+    rl_run *runs[IN_FLIGHT];
+    char input[32];
+    int i;
+
+    (void)state;
+    for (i = 0; i < N_SHORT + IN_FLIGHT; i++) {
+        rl_run_opts o = { .program = p, .input = input, .max_memory = 65536 };
+        bed_out out;
+
+        if (i >= IN_FLIGHT) {
+            bed_finish(runs[i % IN_FLIGHT], &out);
+            (void)snprintf(input, sizeof input, "run %d", i - IN_FLIGHT);
+            assert_int_equal(out.result.status, REALM_OK);
+            assert_string_equal(out.text.data, input);
+            bed_free(&out);
+        }
+        o.n_input = (size_t)snprintf(input, sizeof input, "run %d", i);
+        if (i < N_SHORT)
+            runs[i % IN_FLIGHT] = bed_start(crowd, &o);
+    }
+    rl_program_unref(p);
+    rl_runtime_free(crowd);
 }
 
 /* Endless loops on both workers do not keep a third run from its work. */
@@ -320,11 +363,12 @@ static void test_start_function(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many),         cmocka_unit_test(test_preempted),
-        cmocka_unit_test(test_backpressure), cmocka_unit_test(test_events),
-        cmocka_unit_test(test_reading),      cmocka_unit_test(test_classic),
-        cmocka_unit_test(test_classic_wide), cmocka_unit_test(test_classic_bad),
-        cmocka_unit_test(test_classic_end),  cmocka_unit_test(test_start_function),
+        cmocka_unit_test(test_many),           cmocka_unit_test(test_places_are_reused),
+        cmocka_unit_test(test_preempted),      cmocka_unit_test(test_backpressure),
+        cmocka_unit_test(test_events),         cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_classic),        cmocka_unit_test(test_classic_wide),
+        cmocka_unit_test(test_classic_bad),    cmocka_unit_test(test_classic_end),
+        cmocka_unit_test(test_start_function),
     };
 
     return cmocka_run_group_tests(tests, open_rt, close_rt);
