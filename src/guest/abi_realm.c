@@ -27,6 +27,7 @@ static int64_t add_model(rl_call *c, rl_lm *lm)
     return number;
 }
 
+/* The row is taken when the model is there, not when it was asked for: a failed load costs none. */
 static int64_t opened(rl_call *c)
 {
     rl_open_op *op = c->state;
@@ -116,6 +117,7 @@ int64_t rl_abi_realm_model_info(rl_call *c)
     put_info(&b, lm);
     if (b.failed)
         r = rl_call_fail(c, REALM_ENOMEM, "no memory for the description");
+    /* An empty output asks for the length. */
     else if (c->arg[1].n == 0)
         r = (int64_t)b.len;
     else
@@ -210,6 +212,8 @@ static int64_t start_chat(rl_call *c)
 
     if (t->op.status != REALM_OK)
         return rl_call_fail_err(c, &t->op.err);
+    /* Before the start: a generation nobody can name could not be closed. The row counts as taken
+     * only once its kind is set. */
     row = rl_handle_new(&c->run->handles, &number);
     if (!row)
         return rl_call_fail(c, REALM_EQUOTA, "%u handles are open: close one first",

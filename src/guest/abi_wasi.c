@@ -9,6 +9,7 @@ static int64_t check_iovs(const rl_call *c, uint64_t at, uint64_t count)
 {
     const uint8_t *iovs;
 
+    /* First: the product below is then small. */
     if (count > RL_WASI_IOVS)
         return RL_WASI_INVAL;
     iovs = rl_call_at(c, at, count * 8);
@@ -45,6 +46,7 @@ static int64_t check_shape(const rl_call *c, const char *shape)
 {
     uint32_t arg = 0;
 
+    /* A letter for each argument, but a pair has one for both. */
     for (const char *letter = shape; *letter != 0; letter++) {
         bool pair = strchr("BbrR", *letter) != NULL;
         uint64_t n = pair ? c->arg[arg + 1].u : result_bytes(*letter);

@@ -22,6 +22,7 @@ realm_status rl_cache_open(char **out, const char *dir, realm_error *err)
 
     if (st != REALM_OK)
         return st;
+    /* Not stat: a link somebody else made could be turned to another folder after the check. */
     if (lstat(dir, &sb) != 0)
         return realm_fail(err, REALM_EIO, "%s: %s", dir, strerror(errno));
     if (!S_ISDIR(sb.st_mode) || sb.st_uid != geteuid() || (sb.st_mode & 077) != 0)
@@ -33,7 +34,8 @@ realm_status rl_cache_open(char **out, const char *dir, realm_error *err)
     return *out ? REALM_OK : realm_fail(err, REALM_ENOMEM, "no memory for the cache");
 }
 
-/* The file name of an entry. false: too long, then there is no cache. */
+/* The file name of an entry. false: too long, then there is no cache. The configuration is in the
+ * name, so that an upgrade finds nothing instead of something wrong. */
 static bool entry_path(const rl_runtime *rt, const void *wasm, size_t n, char *path, size_t cap)
 {
     char wasm_hex[RL_SHA256_HEX], config_hex[RL_SHA256_HEX];

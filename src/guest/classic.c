@@ -11,13 +11,15 @@
 #define PAGE_BYTES ((uint64_t)65536)
 #define MAX_REPLY  ((uint64_t)1 << 20)
 
+/* Asked for each time: an allocator that grew the memory has changed the size. */
 static uint8_t *memory(rl_run *run, uint64_t *size)
 {
     *size = wasmtime_memory_data_size(run->context, &run->memory);
     return wasmtime_memory_data(run->context, &run->memory);
 }
 
-/* Copies n bytes to addr. -> false: the run has ended */
+/* Copies n bytes to addr, the answer of guest code and as hostile as any other number. -> false:
+ * the run has ended */
 static bool place(rl_run *run, uint64_t addr, const void *bytes, size_t n)
 {
     uint64_t size;
@@ -55,6 +57,7 @@ static uint64_t grow_room(rl_run *run, size_t n)
 static void call_allocator(rl_run *run, size_t n)
 {
     const rl_shape *s = &run->program->shape;
+    /* An allocator may answer 0 for 0 bytes, which would look like no memory. */
     uint64_t size = n ? n : 1;
     uint64_t cabi[4] = { 0, 0, 8, size }, two[2] = { size, 1 };
 

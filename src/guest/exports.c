@@ -90,6 +90,7 @@ static realm_status read_memory(rl_shape *shape, const scan *s, realm_error *err
     type = wasm_externtype_as_memorytype_const(ext);
     shape->has_memory = true;
     shape->wide = wasmtime_memorytype_is64(type);
+    /* A 64-bit memory may ask for more pages than 64 bits have bytes: both ends saturate. */
     shape->min_bytes = wasmtime_memorytype_minimum(type) > UINT64_MAX / PAGE_BYTES
                            ? UINT64_MAX
                            : wasmtime_memorytype_minimum(type) * PAGE_BYTES;
@@ -120,6 +121,8 @@ static void read_allocator(rl_shape *shape, const scan *s)
         shape->allocator = known[i].kind;
         break;
     }
+    /* A collector may move or free what only the host knows; a program without __pin has none that
+     * does. */
     if (shape->allocator == RL_ALLOC_NEW)
         (void)read_export(s, "__pin", 1, true, &shape->pin);
 }
@@ -134,6 +137,7 @@ static realm_status read_classic(rl_shape *shape, const scan *s, bool classic_ab
                           "(pointer, length) -> pointer, or (pointer, length, model, options) -> "
                           "pointer",
                           err);
+    /* Offered or not, the program is good: then it is called with its prompt at once. */
     (void)read_export(s, "load_model_by_name", 2, true, &shape->load_name);
     read_allocator(shape, s);
     if (shape->allocator == RL_ALLOC_PAGES && classic_abort)

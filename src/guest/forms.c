@@ -26,6 +26,8 @@ static uint8_t read_byte(reader *r)
     return *r->p++;
 }
 
+/* wasmtime has checked lengths and widths of the numbers; this must merely not run away on its own
+ * mistakes. */
 static uint32_t read_leb(reader *r)
 {
     uint32_t v = 0, shift = 0;
@@ -78,7 +80,9 @@ const char *rl_forms_name(const rl_row *row)
     return is_second(row) ? RL_FORM_NAME : row->name;
 }
 
-/* The content of the import section. */
+/* Finds the content of the import section. Custom sections may stand anywhere: each is stepped
+ * over.
+ */
 static bool find_imports(reader *r)
 {
     while (!r->bad && r->p < r->end) {
@@ -115,6 +119,8 @@ static bool rename_imports(reader *r, const rl_row *const *rows, size_t n_rows)
     return !r->bad && n == n_rows;
 }
 
+/* The caller's bytes are his: a copy is changed. The new name is as long as the old one, so nothing
+ * moves and no length in the module becomes wrong. */
 uint8_t *rl_forms_rename(const uint8_t *wasm, size_t n, const rl_row *const *rows, size_t n_rows)
 {
     uint8_t *copy = n > HEADER_BYTES ? rl_alloc(n) : NULL;

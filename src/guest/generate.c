@@ -1,3 +1,5 @@
+/* Generations of a run: what they may cost is set aside before they start and settled once when
+ * they end or are closed. Worker only; the engine thread calls nothing here but wake. */
 #include "guest/generate.h"
 
 #include "guest/runtime.h"
@@ -17,6 +19,7 @@ void rl_gen_deinit(rl_gen *g)
     g->n_stops = 0;
 }
 
+/* Two limits, for a stream that has ended still holds its sequence until the guest closes it. */
 int64_t rl_room_check(rl_call *c)
 {
     rl_run *run = c->run;
@@ -40,6 +43,8 @@ static int64_t promise(rl_call *c, uint32_t wanted, rl_gstream *s)
     if (left == 0)
         return rl_call_end(c, REALM_EQUOTA, "token limit of %llu tokens reached",
                            (unsigned long long)run->max_tokens);
+    /* Used up for good ends the run above; promised to others is a failed call, since they may end
+     * early and give some back. */
     left -= run->promised_tokens;
     if (left == 0)
         return rl_call_fail(c, REALM_EQUOTA,
@@ -72,6 +77,8 @@ static realm_status start(rl_gstream *s, rl_lm *lm, rl_gen *g, realm_error *err)
                          .ctx = s->run };
     realm_status st;
 
+    /* The sampler first: bad parameters are the likeliest refusal, and then nothing else was taken.
+     * */
     st = rl_sampler_new(&o.sampler, &g->params, rl_vocab_get_info(rl_lm_vocab(lm))->n_tokens, err);
     if (st != REALM_OK)
         return st;
@@ -108,6 +115,7 @@ int64_t rl_gstream_start(rl_call *c, rl_lm *lm, rl_gen *g, rl_gstream **out)
         rl_free(s);
         return r;
     }
+    /* Counted only now: a generation that did not start has nothing to settle. */
     c->run->promised_tokens += s->promised;
     c->run->n_jobs++;
     c->run->n_seqs++;
@@ -155,6 +163,8 @@ static int64_t at_end(rl_call *c, rl_gstream *s)
     count(s, &s->end);
     if (s->end.status != REALM_OK)
         return rl_call_fail_err(c, &s->end.err);
+    /* The engine says "length", but it was the run's limit that cut it: that is how the run ends. A
+     * generation that stopped by itself before is unharmed. */
     if (s->clipped && s->end.n_generated >= s->promised)
         return rl_call_end(c, REALM_EQUOTA, "token limit of %llu tokens reached",
                            (unsigned long long)c->run->max_tokens);

@@ -34,6 +34,7 @@ rl_handle *rl_handle_get(rl_handles *h, uint64_t number, rl_handle_kind kind)
     return row->kind == kind && number_of(h, row) == number ? row : NULL;
 }
 
+/* The use is counted when a row becomes free, so the number just closed is dead at once. */
 void rl_handle_free(rl_handle *row)
 {
     if (row->kind == RL_HANDLE_MODEL)

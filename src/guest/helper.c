@@ -26,6 +26,7 @@ void *rl_op_new(struct rl_run *run, size_t bytes, void (*work)(rl_op *op),
         return NULL;
     op->work = work;
     op->destroy = destroy;
+    /* The reference keeps the record, not the guest: a run may be over long before its op. */
     op->run = run;
     atomic_store(&op->refs, 1);
     rl_run_ref(run);
@@ -73,6 +74,7 @@ static void abandon_op(rl_call *c)
 {
     rl_op *op = c->state;
 
+    /* An engine job can be cancelled; a helper is waited for by nobody and finishes on its own. */
     if (op->cancel)
         op->cancel(op);
     rl_op_unref(op);
@@ -123,6 +125,7 @@ static void *helper_main(void *arg)
 
         if (!op)
             return NULL; /* woken without an item: rl_helpers_stop */
+        /* No status is looked at: the waiting call does that, in its own `then`. */
         op->work(op);
         rl_op_finish(op);
     }

@@ -36,6 +36,7 @@ static uint32_t put_import(rl_json *j, const wasm_importtype_t *import, bool wid
     const wasm_name_t *module = wasm_importtype_module(import);
     const wasm_name_t *name = wasm_importtype_name(import);
     const rl_row *row = rl_row_find(import, wide, NULL);
+    /* With a wrong type too, the name says what the program is after: its capability is told. */
     const rl_row *named = row ? row : rl_row_named(module, name);
 
     rl_json_object(j, NULL);

@@ -1,3 +1,5 @@
+/* Models of a run: its own, opened before the guest exists, and those it opens by name; loads are
+ * ops of a helper. Module env numbers them, module realm has handles. */
 #include "guest/models.h"
 
 #include "guest/runtime.h"
@@ -24,11 +26,13 @@ static void open_work(rl_op *base)
     op->end_ns = rl_clock_ns();
 }
 
+/* A model that was opened for a run that has ended meanwhile is still here and is given back. */
 static void open_destroy(rl_op *base)
 {
     rl_lm_unref(((rl_open_op *)base)->lm);
 }
 
+/* NULL also for a name longer than any that the store takes. */
 rl_open_op *rl_open_new(rl_run *run, const char *name, size_t n)
 {
     rl_open_op *op;
@@ -43,6 +47,7 @@ rl_open_op *rl_open_new(rl_run *run, const char *name, size_t n)
     return op;
 }
 
+/* Worker. The time is charged here and not by the helper, which may not touch the run. */
 rl_lm *rl_open_take(rl_open_op *op)
 {
     rl_lm *lm = op->lm;
@@ -132,6 +137,8 @@ int64_t rl_env_add(rl_call *c, rl_lm *lm)
     return rl_call_fail(c, REALM_EQUOTA, "%u models are open: remove one first", RL_ENV_MODELS - 1);
 }
 
+/* The sequence first: it belongs to the model. Its last job may still run; the engine keeps both
+ * until that is done. */
 void rl_env_drop(rl_env_model *m)
 {
     rl_seq_close(m->layer_seq);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+/* Text that wasmtime and the module wrote: bounded and on one line, for logs and replies. */
 realm_status rl_wasm_fail(realm_error *err, realm_status st, const char *what,
                           wasmtime_error_t *error)
 {
@@ -75,6 +76,8 @@ static realm_status define_rows(rl_program *p, const rl_row *const *rows, size_t
                           p->shape.wide);
         if (e)
             return rl_wasm_fail(err, REALM_EINVAL, "import refused", e);
+        /* What the imports could need, whatever the run is granted: a program without any
+         * capability does not wait for a model. */
         p->caps |= rows[i]->caps;
     }
     return REALM_OK;
@@ -114,6 +117,7 @@ static realm_status link_imports(rl_program *p, const wasm_importtype_vec_t *imp
     return st;
 }
 
+/* The mark of AssemblyScript, whose classic programs are called in their own way (exports.c). */
 static bool imports_abort(const wasm_importtype_vec_t *imports)
 {
     size_t i;
@@ -157,6 +161,7 @@ static realm_status link_program(rl_program *p, const void *wasm, size_t n, real
     wasm_importtype_vec_delete(&imports);
     if (st != REALM_OK)
         return st;
+    /* Links once for all runs; an instance then costs only its memory. */
     e = wasmtime_linker_instantiate_pre(p->linker, p->module, &p->pre);
     return e ? rl_wasm_fail(err, REALM_EINVAL, "the program cannot be linked", e) : REALM_OK;
 }
@@ -209,6 +214,7 @@ rl_program *rl_program_ref(rl_program *p)
     return p;
 }
 
+/* The instance_pre holds what it needs of the others; the order is only the reverse of making. */
 void rl_program_unref(rl_program *p)
 {
     if (!p || atomic_fetch_sub(&p->refs, 1) != 1)

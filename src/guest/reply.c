@@ -1,3 +1,5 @@
+/* The reply queue: one buffer of records that the worker appends to and a reader consumes, under
+ * its lock; and what parks an emit on it, which is the worker's alone. */
 #include "guest/reply.h"
 
 #include "guest/run.h"
@@ -14,6 +16,7 @@
 /* Records are joined, so overhead is one head per change of kind or empty queue; logs are many. */
 #define DATA_MAX ((RL_REPLY_ROOM + RL_REPLY_LOG_ROOM) * 8)
 
+/* Waits are on the monotonic clock: setting the time of day must not stretch them. */
 void rl_reply_init(rl_reply *r)
 {
     pthread_condattr_t attr;
@@ -57,6 +60,7 @@ static bool add(rl_reply *r, rl_reply_kind kind, const void *p, size_t n)
 
     if (!join && rl_buf_add(&r->data, head, sizeof head) != REALM_OK)
         return false;
+    /* Without its bytes the head goes too: the queue never holds half a record. */
     if (rl_buf_add(&r->data, p, n) != REALM_OK) {
         r->data.len = at;
         r->data.failed = false;
@@ -96,6 +100,7 @@ size_t rl_reply_text(rl_reply *r, const void *p, size_t n)
     return take;
 }
 
+/* Never split: a reader gets an event whole or not at all. */
 bool rl_reply_event(rl_reply *r, const void *json, size_t n)
 {
     bool fits;
@@ -219,6 +224,7 @@ realm_status rl_reply_read(rl_reply *r, rl_reply_kind *kind, char *out, size_t c
     return st;
 }
 
+/* Closed alone is not the end: what was written before is still to be read. */
 bool rl_reply_drained(rl_reply *r)
 {
     bool drained;
@@ -242,6 +248,7 @@ bool rl_emit_pump(rl_run *run)
 {
     size_t left = run->emit.n - run->emit.at;
 
+    /* Nothing to send happens: an empty emit, or one that the output limit has cut to nothing. */
     if (left == 0)
         ;
     else if (run->emit.kind == RL_REPLY_EVENT)

@@ -72,6 +72,7 @@ static realm_status read_stops(rl_gen *g, const json_t *root, realm_error *err)
     return st;
 }
 
+/* jansson hands out small pieces; the cap is the buffer's. */
 static int add_piece(const char *piece, size_t n, void *ctx)
 {
     return rl_buf_add(ctx, piece, n) == REALM_OK ? 0 : -1;
@@ -94,6 +95,8 @@ static realm_status write_json(rl_buf *text, json_t *v, realm_error *err)
 /* The object the sampler's own reader understands: params over the Request's own keys. */
 static json_t *sampler_params(const json_t *root)
 {
+    /* Other keys of the Request are none of the sampler's business; a wrong one among these is
+     * named by it. */
     static const char *const keys[] = { "temperature",
                                         "top_k",
                                         "top_p",
@@ -182,6 +185,7 @@ static json_t *chat_request(const json_t *root)
     json_t *tools = json_object_get(root, "tools");
     json_t *add = json_object_get(root, "add_generation_prompt");
 
+    /* First, so that nothing in it can replace the messages themselves. */
     if (json_is_object(extra))
         (void)json_object_update(o, extra);
     (void)json_object_set(o, "messages", json_object_get(root, "messages"));
@@ -288,6 +292,7 @@ realm_status rl_event_check(const char *json, size_t n, realm_error *err)
 
     if (!root)
         return REALM_EINVAL;
+    /* Any other word may pass: events are between the program and who called it. */
     kind = json_string_value(json_object_get(root, "event"));
     if (!kind)
         st = realm_fail(err, REALM_EINVAL,

@@ -100,6 +100,7 @@ wasm_functype_t *rl_row_type(const rl_row *row, bool wide)
         result[0] = wasm_valtype_new(result_kind(row));
         wasm_valtype_vec_new(&results, 1, result);
     }
+    /* Takes both vectors. */
     return wasm_functype_new(&params, &results);
 }
 
@@ -119,11 +120,13 @@ static bool row_fits(const rl_row *row, bool wide, const wasm_functype_t *type)
     return results->size == 0 || wasm_valtype_kind(results->data[0]) == result_kind(row);
 }
 
+/* Names are not NUL-terminated and may hold any byte: lengths first. */
 static bool name_is(const wasm_name_t *name, const char *s)
 {
     return name->size == strlen(s) && memcmp(name->data, s, name->size) == 0;
 }
 
+/* A search through the whole table, once per import when a program is loaded. */
 const rl_row *rl_row_named(const wasm_name_t *module, const wasm_name_t *name)
 {
     uint32_t i;
@@ -162,6 +165,8 @@ void rl_type_text(const wasm_functype_t *type, char *out, size_t cap)
 
         if (v && vecs[v]->size == 0)
             break;
+        /* snprintf says what it would have written: `at` past the end stops the loops, the text is
+         * cut. */
         for (i = 0; i <= vecs[v]->size && at < cap; i++) {
             bool last = i == vecs[v]->size;
             int n = snprintf(out + at, cap - at, "%s%s", i == 0 ? open : (last ? "" : ", "),
@@ -201,6 +206,7 @@ const rl_row *rl_row_find(const wasm_importtype_t *import, bool wide, realm_erro
                          row ? "memory, table or global" : "function");
         return NULL;
     }
+    /* Its records hold 32-bit pointers by definition; there is no wide form to offer. */
     if (wide && strcmp(row->module, "wasi_snapshot_preview1") == 0) {
         (void)realm_fail(
             err, REALM_EINVAL,
@@ -210,6 +216,7 @@ const rl_row *rl_row_find(const wasm_importtype_t *import, bool wide, realm_erro
         return NULL;
     }
     type = wasm_externtype_as_functype_const(ext);
+    /* One name may have two rows with different types (realm_host_generate): the type decides. */
     for (i = 0; i < rl_n_rows; i++) {
         const rl_row *r = &rl_rows[i];
 

@@ -101,6 +101,7 @@ static rl_run *new_run(rl_runtime *rt, const rl_run_opts *o)
     run->notify_ctx = o->ctx;
     run->heap_at = NO_TIMER;
     run->call.run = run;
+    /* Of the only call a run has at a time; the rest of it is filled by each call anew. */
     run->call.wide = o->program->shape.wide;
     rl_reply_init(&run->reply);
     set_limits(run, o);
@@ -114,6 +115,7 @@ static rl_run *new_run(rl_runtime *rt, const rl_run_opts *o)
     return run;
 }
 
+/* What cannot work is refused here, with a sentence, before it takes a place or a worker. */
 static realm_status check_opts(const rl_runtime *rt, const rl_run_opts *o, realm_error *err)
 {
     size_t memory = o->max_memory ? o->max_memory : RL_MEMORY_DEFAULT;
@@ -176,6 +178,7 @@ realm_status rl_run_read(rl_run *run, rl_reply_kind *kind, char *out, size_t cap
 
 bool rl_run_done(const rl_run *run, rl_run_result *result)
 {
+    /* `done` publishes the result; what is still unread comes before it in the order of things. */
     if (!atomic_load(&run->done) || !rl_reply_drained((rl_reply *)(uintptr_t)&run->reply))
         return false;
     if (result)
@@ -183,6 +186,7 @@ bool rl_run_done(const rl_run *run, rl_run_result *result)
     return true;
 }
 
+/* The flag first, then the wake: the look that the wake causes must find it. */
 void rl_run_cancel(rl_run *run)
 {
     atomic_store(&run->cancelled, true);
@@ -206,6 +210,8 @@ void rl_run_end(rl_run *run, realm_status st, const char *fmt, ...)
 {
     va_list ap;
 
+    /* The first reason is the true one: what follows is often its consequence (a trap after a
+     * refused growth). */
     if (run->ended)
         return;
     run->ended = true;

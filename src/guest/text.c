@@ -1,3 +1,5 @@
+/* Text work of calls: encodes, templates, requests and events as ops of a helper, on copies of what
+ * the guest gave; decodes and short encodes at once, on the worker. */
 #include "guest/text.h"
 
 #include "guest/runtime.h"
@@ -8,6 +10,7 @@
 
 #define RENDER_MAX ((size_t)64 << 20)
 
+/* A model without a usable template is served all the same; who asks for the template hears why. */
 static realm_status chat_of(const rl_text_op *t, const rl_chat **chat, realm_error *err)
 {
     *chat = rl_lm_chat(t->lm, err);
@@ -70,6 +73,8 @@ rl_text_op *rl_text_new(rl_run *run, rl_text_kind kind, rl_lm *lm, const void *t
     t->lm = lm ? rl_lm_ref(lm) : NULL;
     t->n = n;
     rl_buf_init(&t->out, RENDER_MAX);
+    /* A copy: the guest is parked, but its run may end, and its memory go, while a helper still
+     * reads. */
     t->text = rl_alloc(n + 1);
     if (!t->text) {
         rl_op_unref(&t->op);
@@ -87,6 +92,7 @@ int64_t rl_text_run(rl_call *c, rl_text_op *op, int64_t (*then)(rl_call *c))
 
     if (!op || op->kind != RL_TEXT_ENCODE || op->n > RL_TEXT_INLINE)
         return rl_op_wait(c, op ? &op->op : NULL, then);
+    /* The same work and the same `then` as behind a helper, so no row has two ways to answer. */
     text_work(&op->op);
     c->state = op;
     r = then(c);
@@ -94,6 +100,7 @@ int64_t rl_text_run(rl_call *c, rl_text_op *op, int64_t (*then)(rl_call *c))
     return r;
 }
 
+/* Guest memory may be unaligned. */
 void *rl_items_dup(const rl_arg *a)
 {
     void *copy = rl_alloc_array((size_t)a->n + 1, sizeof(uint32_t));

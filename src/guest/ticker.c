@@ -30,6 +30,7 @@ static void *ticker_main(void *arg)
     uint32_t idle = 0;
 
     while (!atomic_load(&t->stop)) {
+        /* A late tick is no harm: it only lets a guest compute a little longer. */
         (void)nanosleep(&tick, NULL);
         wasmtime_engine_increment_epoch(t->wasm);
         idle = atomic_load(&t->computing) ? 0 : idle + 1;

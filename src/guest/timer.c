@@ -55,6 +55,7 @@ void rl_timer_remove(rl_worker *w, rl_run *run)
 
 void rl_timer_set(rl_worker *w, rl_run *run, uint64_t at_ns)
 {
+    /* The usual case: a run woken early sets its deadline again. */
     if (run->heap_at != NOT_IN && run->wake_ns == at_ns)
         return;
     rl_timer_remove(w, run);

@@ -1,3 +1,5 @@
+/* Traps: why a guest ended that did not return, in a sentence for who wrote the program. Worker
+ * only. */
 #include "guest/trap.h"
 
 #include "guest/program.h"
@@ -38,6 +40,7 @@ static void where(const wasm_trap_t *trap, char *out, size_t cap)
     wasm_frame_vec_t frames;
 
     out[0] = 0;
+    /* Offsets are in the module as given: debuggers and wasm-objdump find them. */
     wasm_trap_trace(trap, &frames);
     if (frames.size > 0) {
         const wasm_name_t *name = wasmtime_frame_func_name(frames.data[0]);

@@ -50,6 +50,7 @@ int64_t rl_wasi_args_get(rl_call *c)
     return RL_WASI_OK;
 }
 
+/* Of the host a program learns nothing: the environment is empty. */
 int64_t rl_wasi_environ_sizes_get(rl_call *c)
 {
     rl_wasi_put32(c, 0, 0);
@@ -65,6 +66,7 @@ int64_t rl_wasi_environ_get(rl_call *c)
     return good ? RL_WASI_OK : RL_WASI_FAULT;
 }
 
+/* Clocks are cut to milliseconds: finer ones measure caches, and so what other runs do. */
 uint64_t rl_wasi_realtime_ns(void)
 {
     struct timespec t;
@@ -73,11 +75,13 @@ uint64_t rl_wasi_realtime_ns(void)
     return (uint64_t)t.tv_sec * 1000 * NS_PER_MS + (uint64_t)t.tv_nsec / NS_PER_MS * NS_PER_MS;
 }
 
+/* From the start of the run: the uptime of the host is not told. */
 uint64_t rl_wasi_monotonic_ns(const rl_call *c)
 {
     return (rl_clock_ns() - c->run->start_ns) / NS_PER_MS * NS_PER_MS;
 }
 
+/* CPU clocks are known but not offered; other numbers are no clocks. */
 int64_t rl_wasi_clock_res_get(rl_call *c)
 {
     if (c->arg[0].u > CLOCK_ID_MONOTONIC)
@@ -97,6 +101,7 @@ int64_t rl_wasi_clock_time_get(rl_call *c)
 
 int64_t rl_wasi_random_get(rl_call *c)
 {
+    /* Bounded, because this runs at once: C libraries ask for a few bytes. */
     uint64_t n = c->arg[1].u;
 
     if (n > RANDOM_MAX)

@@ -29,6 +29,7 @@ static int64_t refuse(const rl_call *c, uint64_t fd, int64_t e)
     return rl_wasi_is_open(c, fd) ? e : RL_WASI_BADF;
 }
 
+/* A closed descriptor stays closed: nothing here opens another in its place. */
 int64_t rl_wasi_fd_close(rl_call *c)
 {
     rl_run *run = c->run;
@@ -94,6 +95,7 @@ static size_t gather(const rl_call *c, uint8_t *to, size_t max)
     return n;
 }
 
+/* In 64 bits: 1,024 parts of 4 GiB each do fit. */
 static uint64_t total(const rl_call *c)
 {
     const uint8_t *iovs = c->mem + c->arg[1].u;
@@ -134,6 +136,7 @@ int64_t rl_wasi_fd_write(rl_call *c)
 
 /* ---- what a descriptor is -------------------------------------------------------------------- */
 
+/* Unknown, not a terminal: C libraries then buffer whole blocks and ask nothing more. */
 int64_t rl_wasi_fd_fdstat_get(rl_call *c)
 {
     uint8_t stat[24] = { 0 }; /* type 0 (unknown) @0, flags @2, rights @8, inherited rights @16 */
