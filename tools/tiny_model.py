@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Writes a tiny model with random F32 weights (fixed seed) as a GGUF file, for tests of the forward pass.
 
-usage: tiny_model.py ARCH OUT.gguf [--n-vocab N | --vocab FILE.gguf] [--set KEY=NUMBER ...]
+usage: tiny_model.py ARCH OUT.gguf [--n-vocab N | --vocab FILE.gguf | --words letters|talk] [--set KEY=NUMBER ...]
 ARCH: llama llama3 qwen2 qwen3 gemma3
 
 The tensors are drawn in one fixed order, so a model depends on ARCH, the vocabulary's size and the
 settings alone. --vocab copies the tokenizer of another file: with the vocabularies named in
 tests/golden/vectors/README.md the file has the very digest that the golden vectors were made from.
+--words gives it a vocabulary of tools/tiny_words.py; "talk" makes a model that chats.
 Settings (--set) name the shape: E L H HK F HD, ctx, window, base (of rope), scale (linear rope)."""
 import argparse
 import struct
@@ -14,8 +15,11 @@ import sys
 
 import numpy as np
 
+import tiny_words
+
 SEED = 20241122
-U32, F32, STRING, ARRAY = 4, 6, 8, 9
+U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+FORMS = {U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}
 SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 FILE_ARCH = {"llama3": "llama"}
 BASES = {"llama3": 500000.0, "qwen2": 1e6, "qwen3": 1e6}
@@ -98,19 +102,46 @@ def text(s):
     return struct.pack("<Q", len(raw)) + raw
 
 
+def item(kind, value):
+    return text(value) if kind == STRING else struct.pack(FORMS[kind], value)
+
+
 def pair(key, kind, value):
-    body = text(value) if kind == STRING else struct.pack("<I" if kind == U32 else "<f", value)
-    return text(key) + struct.pack("<I", kind) + body
+    return text(key) + struct.pack("<I", kind) + item(kind, value)
+
+
+def list_pair(key, kind, values):
+    return text(key) + struct.pack("<IIQ", ARRAY, kind, len(values)) + b"".join(item(kind, v) for v in values)
+
+
+def word_pairs(words, talks):
+    out = [pair("tokenizer.ggml.model", STRING, "llama"),
+           list_pair("tokenizer.ggml.tokens", STRING, [w[0] for w in words]),
+           list_pair("tokenizer.ggml.scores", F32, [w[1] for w in words]),
+           list_pair("tokenizer.ggml.token_type", I32, [w[2] for w in words]),
+           pair("tokenizer.ggml.bos_token_id", U32, 1), pair("tokenizer.ggml.eos_token_id", U32, 2),
+           pair("tokenizer.ggml.unknown_token_id", U32, 0), pair("tokenizer.ggml.add_bos_token", BOOL, True)]
+    if talks:
+        out.append(pair("tokenizer.ggml.add_space_prefix", BOOL, False))
+        out.append(pair("tokenizer.chat_template", STRING, tiny_words.TEMPLATE))
+    return out
+
+
+def make_talk(tensors, words):
+    """A sharper head, so that one word is clearly best, and zero rows for what must not be said."""
+    head = dict(tensors)["output.weight"]
+    head *= np.float32(0.3 * np.sqrt(head.shape[1]))
+    head[tiny_words.silent(words)] = 0.0
 
 
 def skip_value(data, at, kind):
     if kind == STRING:
         return at + 8 + struct.unpack_from("<Q", data, at)[0]
     if kind == ARRAY:
-        item, n = struct.unpack_from("<IQ", data, at)
+        kind, n = struct.unpack_from("<IQ", data, at)
         at += 12
-        if item != STRING:
-            return at + n * SIZES[item]
+        if kind != STRING:
+            return at + n * SIZES[kind]
         for _ in range(n):
             at = skip_value(data, at, STRING)
         return at
@@ -181,14 +212,22 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--n-vocab", type=int, default=0)
     parser.add_argument("--vocab")
+    parser.add_argument("--words", choices=sorted(tiny_words.BY_NAME))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER")
     args = parser.parse_args()
-    tokenizer, n_vocab = tokenizer_pairs(args.vocab) if args.vocab else ([], args.n_vocab)
+    tokenizer, n_vocab, words = [], args.n_vocab, []
+    if args.words:
+        words = tiny_words.BY_NAME[args.words]()
+        tokenizer, n_vocab = word_pairs(words, args.words == "talk"), len(words)
+    elif args.vocab:
+        tokenizer, n_vocab = tokenizer_pairs(args.vocab)
     if n_vocab < 1:
-        sys.exit("tiny_model: give --n-vocab or --vocab")
-    shape = shape_of(args.arch, dict(item.split("=", 1) for item in args.set))
-    write_gguf(args.out, pairs_of(args.arch, n_vocab, shape, tokenizer),
-               tensors_of(args.arch, n_vocab, shape))
+        sys.exit("tiny_model: give --n-vocab, --vocab or --words")
+    shape = shape_of(args.arch, dict(setting.split("=", 1) for setting in args.set))
+    tensors = tensors_of(args.arch, n_vocab, shape)
+    if args.words == "talk":
+        make_talk(tensors, words)
+    write_gguf(args.out, pairs_of(args.arch, n_vocab, shape, tokenizer), tensors)
 
 
 if __name__ == "__main__":

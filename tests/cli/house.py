@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = os.environ["REALM_BIN"]
 BUILD = pathlib.Path(os.environ["REALM_BINARY_DIR"])
 GUESTS = BUILD / "guests"
-TINY = BUILD / "tests/cli/tiny.gguf"
+TINY = BUILD / "tests/tiny.gguf"
 
 
 def real_model(name):

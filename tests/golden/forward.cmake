@@ -1,6 +1,5 @@
 # The forward pass: tiny models against golden logits and against the float64 reference.
 # Tiny models are written by tools/tiny_model.py before their test and removed after it.
-find_program(REALM_PYTHON3 NAMES python3 HINTS /usr/bin REQUIRED) # the one with python3-numpy
 set(work ${CMAKE_BINARY_DIR}/golden)
 file(MAKE_DIRECTORY ${work})
 add_library(golden_run STATIC run.c)
@@ -27,8 +26,8 @@ function(golden_fixture name files)
     set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED ${name} LABELS golden TIMEOUT 600)
 endfunction()
 
-set(tiny "${REALM_PYTHON3} ${CMAKE_SOURCE_DIR}/tools/tiny_model.py")
-set(truth "${REALM_PYTHON3} ${CMAKE_SOURCE_DIR}/tools/reference.py")
+list(JOIN REALM_TINY_MODEL " " tiny)
+set(truth "${REALM_PYTHON3} -B ${CMAKE_SOURCE_DIR}/tools/reference.py")
 
 # Gate (b). gemma3's bar is wider: the golden logits were made with a GELU rounded through f16.
 foreach(row llama:32000:5e-5 llama3:128256:5e-5 qwen2:151936:5e-5 qwen3:151936:5e-5
