@@ -2,9 +2,11 @@
 """Measures Realm and llama.cpp side by side: prompt 512, decode 128, batched decode at 4, 16 and 64.
 
 The rule (docs/measuring.md): first the peer's settings (repack on/off x flash attention on/off) are
-tried and its best one per cell is taken; then >= 7 pairs with alternating order, 2 threads a side. The
-figure is the median of the pairs' ratios. A cell is void when foreign load exceeds 0.1 core or a side's
-p90/p10 exceeds 1.15, and is measured again, at most twice. Everything goes to bench/results/*.json."""
+tried and its best one per cell is taken; then >= 7 pairs with alternating order, 2 threads a side, >= 5
+seconds a sample. The figure is the median of the pairs' ratios. A cell is void when foreign load exceeds
+0.1 core, a side's p90/p10 exceeds 1.15 or a sample was shorter than asked, and is measured again, at most
+twice. The bench ends when token counts, thread counts, settings or file digests are not what was asked.
+Everything goes to bench/results/*.json, which names files but no folders. Exit code 1: a cell stayed void."""
 import argparse
 import datetime
 import hashlib
@@ -15,6 +17,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REALM = ROOT / "build/release/realm"
@@ -26,52 +29,83 @@ SETTINGS = [(repack, fa) for repack in (1, 0) for fa in ("on", "off")]
 
 
 def cpu_seconds():
-    """(busy CPU seconds of the machine, CPU seconds of our finished children)"""
+    """(busy CPU seconds of the machine, CPU seconds of ours and of our finished children)"""
     fields = [int(x) for x in open("/proc/stat").readline().split()[1:]]
     tick = os.sysconf("SC_CLK_TCK")
-    times = os.times()
-    return (sum(fields[:3]) + sum(fields[5:8])) / tick, times.children_user + times.children_system
+    return (sum(fields[:3]) + sum(fields[5:8])) / tick, sum(os.times()[:4])
 
 
-def call(command):
+def call(command, both=False):
     env = dict(os.environ, LD_LIBRARY_PATH=str(LLAMA))
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=env)
+    try:
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=env)
+    except OSError as why:
+        sys.exit(f"{command[0]}: {why.strerror}; build Realm (make build) and set LLAMA_BIN, or use bench/peers/run")
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stderr[-2000:]}")
-    return done.stdout
+    return done.stdout + (done.stderr if both else "")
+
+
+def shown(command):
+    """The command with file names in place of paths: results travel."""
+    return " ".join(pathlib.Path(c).name if os.sep in str(c) else str(c) for c in command)
+
+
+def same(what, got, want):
+    if got != want:
+        sys.exit(f"self-check: {what} is {got}, not {want}: the two sides do not do the same")
 
 
 def batch_of(cell):
     return int(cell.split("x")[1]) if "x" in cell else 0
 
 
-def peer(file, cell, setting, reps, threads):
+def tokens_of(cell):
+    return {"pp512": 512, "tg128": 128}.get(cell, 64 * batch_of(cell))
+
+
+def peer_batch(file, cell, setting, reps, threads):
     repack, fa = setting
+    n = batch_of(cell)
+    command = [LLAMA / "llama-batched-bench", "-m", file, "-c", 16384, "-b", 2048, "-ub", 512, "-t", threads,
+               "-tb", threads, "-npp", 128, "-ntg", 64, "-npl", n, "-fa", fa, "--output-format", "jsonl"]
+    command += [] if repack else ["-nr"]
+    rows = []
+    for _ in range(reps):
+        rows += [json.loads(x) for x in call(command).splitlines() if x.startswith("{")]
+    same(f"{cell}: the peer's count of rows", len(rows), reps)
+    for r in rows:
+        same(f"{cell}: the peer's (prompt, generated, sequences)", (r["pp"], r["tg"], r["pl"]), (128, 64, n))
+        same(f"{cell}: the peer's threads", (r["n_threads"], r["n_threads_batch"]), (threads, threads))
+        same(f"{cell}: the peer's flash attention", r["flash_attn"], int(fa == "on"))
+    return [r["speed_tg"] for r in rows], command
+
+
+def peer(file, cell, setting, reps, threads):
+    """-> raw samples, command"""
     if batch_of(cell):
-        n = batch_of(cell)
-        command = [LLAMA / "llama-batched-bench", "-m", file, "-c", 16384, "-b", 2048, "-ub", 512, "-t", threads,
-                   "-tb", threads, "-npp", 128, "-ntg", 64, "-npl", n, "-fa", fa, "--output-format", "jsonl"]
-        command += [] if repack else ["-nr"]
-        rows = []
-        for _ in range(reps):
-            rows += [json.loads(x) for x in call(command).splitlines() if x.startswith("{")]
-        assert all(r["tg"] == 64 and r["pl"] == n and r["n_threads"] == threads for r in rows), rows
-        return statistics.median(r["speed_tg"] for r in rows), command
+        return peer_batch(file, cell, setting, reps, threads)
+    repack, fa = setting
     p, n = (512, 0) if cell == "pp512" else (0, 128)
     command = [LLAMA / "llama-bench", "-m", file, "-t", threads, "--repack", repack, "-fa", fa, "-p", p, "-n", n,
                "-r", reps, "-o", "json"]
     row = json.loads(call(command))[0]
-    assert (row["n_prompt"], row["n_gen"], row["n_threads"]) == (p, n, threads), row
-    return statistics.median(row["samples_ts"]), command
+    same(f"{cell}: the peer's (prompt, generated)", (row["n_prompt"], row["n_gen"]), (p, n))
+    same(f"{cell}: the peer's threads", row["n_threads"], threads)
+    same(f"{cell}: the peer's (repack, flash attention)", (int(row["repack"]), row["flash_attn"]),
+         (repack, int(fa == "on")))
+    return row["samples_ts"], command
 
 
-def realm(name, cell, reps, threads):
+def realm(name, digest, cell, reps, threads):
+    """-> raw samples, command, report"""
     p, n, b = {"pp512": (512, 0, 0), "tg128": (0, 128, 0)}.get(cell, (0, 0, batch_of(cell)))
     command = [REALM, "bench", name, "-p", p, "-n", n, "-b", b, "-t", threads, "-r", reps, "--json"]
     report = json.loads(call(command))
-    row = next(r for r in report["results"] if r["test"] == cell)
-    assert report["threads"] == threads and len(report["results"]) == 1, report
-    return row["tokens_per_second"], command, report
+    same("Realm's tests", [r["test"] for r in report["results"]], [cell])
+    same("Realm's threads", report["threads"], threads)
+    same("the digest of Realm's model", report["sha256"], digest)
+    return report["results"][0]["samples"], command, report
 
 
 def spread(samples):
@@ -80,37 +114,70 @@ def spread(samples):
     return pick(0.9) / pick(0.1)
 
 
-def measure(name, file, cell, args):
-    rough = {s: peer(file, cell, s, 1, args.threads)[0] for s in SETTINGS}
-    best = max(rough, key=rough.get)
-    mine = realm(name, cell, 1, args.threads)[0]
-    tokens = {"pp512": 512, "tg128": 128}.get(cell, 64 * batch_of(cell))
-    reps = lambda rate: max(1, int(args.seconds * rate / tokens + 0.999))
+def try_settings(file, cell, args):
+    """The peer's rate by each of its settings, over half a sample each."""
+    rough = {}
+    for setting in SETTINGS:
+        rate = peer(file, cell, setting, 1, args.threads)[0][0]
+        reps = repetitions(cell, rate, args.seconds / 2)
+        rough[setting] = statistics.median(peer(file, cell, setting, reps, args.threads)[0])
+    return rough
+
+
+def repetitions(cell, rate, seconds):
+    return max(1, int(seconds * 1.1 * rate / tokens_of(cell) + 0.999))
+
+
+def take_pairs(name, digest, file, cell, best, rates, args):
+    """-> pairs of {"realm", "peer": raw samples}, commands, Realm's last report"""
     pairs, commands, report = [], {}, {}
-    busy0, ours0 = cpu_seconds()
-    started = datetime.datetime.now()
+    reps = {side: repetitions(cell, rate, args.seconds) for side, rate in rates.items()}
     for i in range(args.pairs):
-        sides = {}
+        pair = {}
         for side in ("realm", "peer")[:: 1 if i % 2 else -1]:
             if side == "realm":
-                sides[side], commands[side], report = realm(name, cell, reps(mine), args.threads)
+                pair[side], commands[side], report = realm(name, digest, cell, reps[side], args.threads)
             else:
-                sides[side], commands[side] = peer(file, cell, best, reps(rough[best]), args.threads)
-        pairs.append(sides)
-    wall = (datetime.datetime.now() - started).total_seconds()
+                pair[side], commands[side] = peer(file, cell, best, reps[side], args.threads)
+        pairs.append(pair)
+    return pairs, commands, report
+
+
+def measure(name, digest, file, cell, args):
+    rough = try_settings(file, cell, args)
+    best = max(rough, key=rough.get)
+    mine = statistics.median(realm(name, digest, cell, 2, args.threads)[0])
+    busy0, ours0, started = *cpu_seconds(), time.monotonic()
+    pairs, commands, report = take_pairs(name, digest, file, cell, best, {"realm": mine, "peer": rough[best]}, args)
+    wall = time.monotonic() - started
     busy1, ours1 = cpu_seconds()
     foreign = max(0.0, (busy1 - busy0 - (ours1 - ours0)) / wall)
-    spreads = {side: spread([p[side] for p in pairs]) for side in ("realm", "peer")}
+    rates = {side: [statistics.median(p[side]) for p in pairs] for side in ("realm", "peer")}
+    spreads = {side: spread(rates[side]) for side in rates}
+    shortest = min(sum(tokens_of(cell) / rate for rate in p[side]) for p in pairs for side in p)
     return {
-        "model": name, "cell": cell, "ratio": statistics.median(p["realm"] / p["peer"] for p in pairs),
-        "realm": statistics.median(p["realm"] for p in pairs), "peer": statistics.median(p["peer"] for p in pairs),
+        "model": name, "sha256": digest, "cell": cell,
+        "ratio": statistics.median(a / b for a, b in zip(rates["realm"], rates["peer"])),
+        "realm": statistics.median(rates["realm"]), "peer": statistics.median(rates["peer"]),
         "pairs": pairs, "peer_settings": {f"repack={r} fa={f}": v for (r, f), v in rough.items()},
         "peer_best": f"repack={best[0]} fa={best[1]}", "foreign_cores": round(foreign, 3),
-        "spread": {k: round(v, 3) for k, v in spreads.items()},
-        "void": foreign > 0.1 or max(spreads.values()) > 1.15,
-        "commands": {k: " ".join(map(str, v)) for k, v in commands.items()},
-        "realm_levels": report.get("levels"), "cpu": report.get("cpu"),
+        "spread": {k: round(v, 3) for k, v in spreads.items()}, "shortest_sample_s": round(shortest, 2),
+        "void": foreign > 0.1 or max(spreads.values()) > 1.15 or shortest < args.seconds,
+        "commands": {k: shown(v) for k, v in commands.items()},
+        "realm_level": report["level"], "realm_levels": report["levels"], "cpu": report["cpu"],
     }
+
+
+def versions():
+    """What ran: Realm with its commit, the peer as it calls itself."""
+    git = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return {"realm": f"{call([REALM, 'version']).strip()} {git.stdout.strip()}".strip(),
+            "peer": " ".join(call([LLAMA / "llama-bench", "--version"], both=True).split()),
+            "peer_package": os.environ.get("LLAMA_PACKAGE", "")}
+
+
+def has_amx():
+    return " amx_tile" in pathlib.Path("/proc/cpuinfo").read_text()
 
 
 def main():
@@ -124,31 +191,37 @@ def main():
     args = parser.parse_args()
     if args.quick:
         args.pairs, args.seconds = 3, 2.0
-    results = []
+    figure = args.pairs >= 7 and args.seconds >= 5 and args.threads == 2 and not has_amx()
+    if not figure:
+        print("a look, not a figure: that takes 7 pairs of 5 seconds with 2 threads on a machine without AMX")
+    ran = versions()
+    results, stayed_void = [], 0
     print(f"{'model':<20} {'cell':<8} {'Realm':>9} {'llama.cpp':>9} {'ratio':>6}  peer's best setting")
     for name in args.models:
         file = MODELS / f"{name}.gguf"
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         known = {m["name"]: m["sha256"] for m in json.loads(call([REALM, "models", "--json"]))["models"]}
         if known.get(name) != digest:
-            sys.exit(f"{name}: the registry's file is not {file}: import it first")
+            sys.exit(f"{name}: the registry's file is not {file}: realm import {file} --name {name}")
         for cell in args.cells.split(","):
             for attempt in range(3):
-                row = measure(name, file, cell, args)
+                row = measure(name, digest, file, cell, args)
                 results.append(row)
-                note = f"  void: foreign {row['foreign_cores']}, spread {row['spread']}" if row["void"] else ""
+                note = (f"  void: foreign {row['foreign_cores']}, spread {row['spread']}, shortest "
+                        f"{row['shortest_sample_s']} s") if row["void"] else ""
                 print(f"{name:<20} {cell:<8} {row['realm']:9.1f} {row['peer']:9.1f} {row['ratio']:6.2f}  "
                       f"{row['peer_best']}{note}", flush=True)
-                if not row["void"] or args.quick:
+                if not row["void"] or not figure:
                     break
+            stayed_void += row["void"]
     now = datetime.datetime.now(datetime.timezone.utc)
     out = ROOT / "bench/results" / f"peers-{now:%Y%m%d-%H%M%S}.json"
     out.parent.mkdir(exist_ok=True)
-    version = call([LLAMA / "llama-bench", "--version"]).strip() if (LLAMA / "llama-bench").exists() else ""
-    out.write_text(json.dumps({"time": now.isoformat(), "cpu": results[-1]["cpu"], "kernel": platform.release(),
-                               "peer": "llama-cpp-python 0.3.36 " + version, "rule": vars(args),
+    out.write_text(json.dumps({"time": now.isoformat(), "figure": figure, "cpu": results[-1]["cpu"], "amx": has_amx(),
+                               "kernel": platform.release(), "versions": ran, "rule": vars(args),
                                "results": results}, indent=1) + "\n")
     print(f"written to {out.relative_to(ROOT)}")
+    sys.exit(1 if stayed_void and figure else 0)
 
 
 if __name__ == "__main__":
