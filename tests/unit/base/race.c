@@ -1,5 +1,4 @@
-/* Two threads, one counter, no lock: the thread sanitizer must end this program. Built only with it.
- */
+/* Two threads, one counter, no lock: the thread sanitizer must end this program. */
 #include <pthread.h>
 #include <stddef.h>
 
