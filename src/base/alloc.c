@@ -17,25 +17,35 @@ void rl_assert_failed(const char *what, const char *file, int line)
     abort();
 }
 
-static long fail_at(void)
+/* The call that fails, counted from 1; 0: none; below: ask the environment. */
+static _Atomic long target = -1;
+static _Atomic long calls;
+
+static long asked_for(void)
 {
     const char *s = getenv("REALM_FAIL_ALLOC");
 
     return s ? strtol(s, NULL, 10) : 0;
 }
 
-/* True when this call is the one that REALM_FAIL_ALLOC names. */
 static int injected(void)
 {
-    static _Atomic long target = -1;
-    static _Atomic long calls;
     long t = atomic_load_explicit(&target, memory_order_relaxed);
 
     if (t < 0) {
-        t = fail_at();
+        t = asked_for();
         atomic_store(&target, t);
     }
     return t > 0 && atomic_fetch_add(&calls, 1) + 1 == t;
+}
+
+bool rl_alloc_fail_at(long k)
+{
+    long was = atomic_exchange(&target, 0);
+    long n = atomic_exchange(&calls, 0);
+
+    atomic_store(&target, k);
+    return was > 0 && n >= was;
 }
 
 void *rl_alloc(size_t bytes)

@@ -2,10 +2,11 @@
  *
  * Every call is fallible and answers NULL; rl_free(NULL) is fine. Memory is zeroed unless the name
  * says otherwise. REALM_FAIL_ALLOC=k in the environment makes the k-th call of the process fail
- * once (tests/oom), counted from 1. Any thread. */
+ * once, counted from 1; a test says it by rl_alloc_fail_at. Any thread. */
 #ifndef RL_BASE_ALLOC_H
 #define RL_BASE_ALLOC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *rl_alloc(size_t bytes);                      /* zeroed; bytes 0 gives a valid pointer */
@@ -19,5 +20,9 @@ void rl_free(void *p);
 /* Anonymous pages from the kernel: zeroed, 2 MiB aligned, huge pages asked for. NULL on failure. */
 void *rl_pages_map(size_t bytes);
 void rl_pages_unmap(void *p, size_t bytes); /* NULL is fine */
+
+/* The k-th call from now on fails, once; 0: none. -> whether what was asked for before has failed
+ */
+bool rl_alloc_fail_at(long k);
 
 #endif

@@ -101,8 +101,13 @@ void rl_buf_consume(rl_buf *b, size_t n)
 
 char *rl_buf_take(rl_buf *b)
 {
-    char *p = b->data ? b->data : rl_strdup("");
+    char *p;
 
+    if (b->failed) {
+        rl_buf_deinit(b);
+        return NULL;
+    }
+    p = b->data ? b->data : rl_strdup("");
     *b = (rl_buf){ .max = b->max };
     return p;
 }

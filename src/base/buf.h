@@ -27,6 +27,6 @@ realm_status rl_buf_add(rl_buf *b, const void *p, size_t n); /* OK | ETOOBIG | E
 realm_status rl_buf_adds(rl_buf *b, const char *s);
 realm_status rl_buf_addf(rl_buf *b, const char *fmt, ...) REALM_PRINTF(2, 3);
 void rl_buf_consume(rl_buf *b, size_t n); /* drops the first n bytes */
-char *rl_buf_take(rl_buf *b);             /* moves data out; "" when empty */
+char *rl_buf_take(rl_buf *b);             /* moves data out; "" when empty; NULL: it failed */
 
 #endif

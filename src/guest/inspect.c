@@ -144,5 +144,5 @@ realm_status rl_program_inspect(rl_runtime *rt, const void *wasm, size_t n, rl_b
         rl_json_string(&j, "problem", problem.text);
     rl_json_end_object(&j);
     wasmtime_module_delete(m);
-    return json->failed ? realm_fail(err, REALM_ETOOBIG, "the description is too long") : REALM_OK;
+    return json->failed ? realm_fail(err, REALM_ENOMEM, "no memory for the description") : REALM_OK;
 }

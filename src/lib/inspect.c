@@ -42,7 +42,7 @@ static realm_status describe_file(const char *path, rl_buf *json, realm_error *e
     realm_status st = rl_gguf_open(&g, path, err);
 
     if (st == REALM_OK)
-        rl_lib_describe_gguf(g, 0, json);
+        st = rl_lib_describe_gguf(g, 0, json, err);
     rl_gguf_close(g);
     return st;
 }
@@ -55,7 +55,7 @@ static realm_status describe_packed(const char *path, uint64_t bytes, rl_buf *js
     realm_status st = rl_model_open(&m, path, &opts, err);
 
     if (st == REALM_OK)
-        rl_lib_describe_gguf(rl_model_gguf(m), bytes, json);
+        st = rl_lib_describe_gguf(rl_model_gguf(m), bytes, json, err);
     rl_model_close(m);
     return st;
 }

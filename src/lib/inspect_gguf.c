@@ -125,8 +125,8 @@ static void types(rl_json *j, const rl_gguf *g, type_sum *all)
     rl_json_end_array(j);
 }
 
-/* -> true when the tokenizer is one of ours; else why has the reason */
-static bool tokenizer(rl_json *j, const rl_gguf *g, realm_error *why)
+/* -> OK when the tokenizer is one of ours; else why has the reason */
+static realm_status tokenizer(rl_json *j, const rl_gguf *g, realm_error *why)
 {
     const rl_gguf_kv *tokens = rl_gguf_find(g, "tokenizer.ggml.tokens");
     rl_text name = { "", 0 };
@@ -145,30 +145,33 @@ static bool tokenizer(rl_json *j, const rl_gguf *g, realm_error *why)
     rl_json_bool(j, "chat_template", rl_gguf_find(g, "tokenizer.chat_template") != NULL);
     rl_json_end_object(j);
     rl_vocab_close(v);
-    return st == REALM_OK;
+    return st;
 }
 
-static void unsupported(rl_json *j, const rl_gguf *g, bool tokenizer_ok, const char *why_tokenizer)
+static realm_status unsupported(rl_json *j, const rl_gguf *g, bool tokenizer_ok,
+                                const char *why_tokenizer)
 {
     realm_error why;
-    bool model_ok = rl_model_check(g, &why) == REALM_OK;
+    realm_status st = rl_model_check(g, &why);
 
-    rl_json_bool(j, "runnable", model_ok && tokenizer_ok);
+    rl_json_bool(j, "runnable", st == REALM_OK && tokenizer_ok);
     rl_json_array(j, "unsupported");
-    if (!model_ok)
+    if (st != REALM_OK)
         rl_json_string(j, NULL, why.text);
     if (!tokenizer_ok)
         rl_json_string(j, NULL, why_tokenizer);
     rl_json_end_array(j);
+    return st;
 }
 
-void rl_lib_describe_gguf(const rl_gguf *g, uint64_t packed_bytes, rl_buf *json)
+realm_status rl_lib_describe_gguf(const rl_gguf *g, uint64_t packed_bytes, rl_buf *json,
+                                  realm_error *err)
 {
     realm_error why = { .text = "" };
     rl_json j = rl_json_on(json);
     type_sum all = { 0, 0, 0 };
+    realm_status words, weights;
     rl_text t;
-    bool ok;
 
     rl_json_object(&j, NULL);
     rl_json_string(&j, "kind", "gguf");
@@ -179,12 +182,16 @@ void rl_lib_describe_gguf(const rl_gguf *g, uint64_t packed_bytes, rl_buf *json)
         text(&j, "arch", t);
     if (rl_gguf_text(g, "general.name", &t, NULL) == REALM_OK)
         text(&j, "name", t);
-    ok = tokenizer(&j, g, &why);
-    unsupported(&j, g, ok, why.text);
+    words = tokenizer(&j, g, &why);
+    weights = unsupported(&j, g, words == REALM_OK, why.text);
     types(&j, g, &all);
     rl_json_uint(&j, "n_params", all.weights);
     rl_json_uint(&j, "weight_bytes", all.bytes);
     metadata(&j, g);
     tensors(&j, g);
     rl_json_end_object(&j);
+    /* "No memory just now" says nothing of the file. */
+    if (words == REALM_ENOMEM || weights == REALM_ENOMEM || json->failed)
+        return realm_fail(err, REALM_ENOMEM, "no memory to describe a model file");
+    return REALM_OK;
 }

@@ -25,25 +25,49 @@ target_include_directories(realm_shared INTERFACE ${CMAKE_SOURCE_DIR}/include)
 set_target_properties(realm_shared PROPERTIES OUTPUT_NAME realm VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${map})
 
-# The static library is the rooms in one archive; the Rust part stays beside it.
+# The static library is the rooms as one object whose only symbols are those of the public headers;
+# the Rust part stays beside it. A link-time optimised build is finished here: the object must serve
+# other compilers too.
 set(rooms base kernels gguf token kv sample model engine store guest lib)
-set(script "create ${CMAKE_CURRENT_BINARY_DIR}/librealm.a\n")
 set(archives "")
 foreach(room ${rooms})
-    string(APPEND script "addlib $<TARGET_FILE:rl_${room}>\n")
-    list(APPEND archives rl_${room})
+    list(APPEND archives $<TARGET_FILE:rl_${room}>)
+    list(APPEND archive_targets rl_${room})
 endforeach()
-string(APPEND script "addlib $<TARGET_FILE:realm_chat_wasm>\nsave\nend\n")
-file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/librealm.mri CONTENT "${script}")
-add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/librealm.a
-    COMMAND ${CMAKE_COMMAND} -E rm -f ${CMAKE_CURRENT_BINARY_DIR}/librealm.a
-    COMMAND ${CMAKE_C_COMPILER_AR} -M <${CMAKE_CURRENT_BINARY_DIR}/librealm.mri
-    DEPENDS ${archives} realm_chat_wasm COMMENT "librealm.a")
-add_custom_target(realm_static ALL DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/librealm.a)
+set(merge ${CMAKE_C_COMPILER} -r -nostdlib)
+if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    list(APPEND merge -O3 -flto=auto -flinker-output=nolto-rel)
+endif()
+set(librealm ${CMAKE_CURRENT_BINARY_DIR}/librealm.a)
+set(object ${CMAKE_CURRENT_BINARY_DIR}/realm.o)
+add_custom_command(OUTPUT ${librealm}
+    COMMAND ${merge} -o ${object} -Wl,--whole-archive ${archives} $<TARGET_FILE:realm_chat_wasm>
+            -Wl,--no-whole-archive
+    COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${object}
+    COMMAND ${CMAKE_COMMAND} -E rm -f ${librealm}
+    COMMAND ${CMAKE_AR} qcs ${librealm} ${object}
+    DEPENDS ${archive_targets} realm_chat_wasm VERBATIM COMMENT "librealm.a")
+add_custom_target(realm_static ALL DEPENDS ${librealm})
 
+# How to find it: pkg-config and CMake packages, both good wherever the files are moved together.
+include(CMakePackageConfigHelpers)
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/Realm)
+file(RELATIVE_PATH pc_to_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(realm.pc.in realm.pc @ONLY)
+configure_package_config_file(RealmConfig.cmake.in RealmConfig.cmake INSTALL_DESTINATION ${package}
+    PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR)
+write_basic_package_version_file(RealmConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 get_target_property(rt realm_rt IMPORTED_LOCATION)
 install(TARGETS realm_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/librealm.a ${rt} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${librealm} ${rt} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/realm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/RealmConfig.cmake
+    ${CMAKE_CURRENT_BINARY_DIR}/RealmConfigVersion.cmake DESTINATION ${package})
 install(FILES ${public} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/realm)
+
+# For authors of guests: the header and the example programs.
+install(FILES ${CMAKE_SOURCE_DIR}/sdk/c/realm.h DESTINATION ${CMAKE_INSTALL_DATADIR}/realm/sdk/c)
+foreach(guest hello chat stream memory64 pipeline layers)
+    install(FILES ${CMAKE_BINARY_DIR}/guests/${guest}.wasm
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/realm/guests)
+endforeach()

@@ -82,7 +82,8 @@ realm_status rl_lib_resolve(void *r, const char *name, char *path, size_t cap,
 
 /* ---- inspect (inspect.c, inspect_gguf.c) ---- */
 
-void rl_lib_describe_gguf(const rl_gguf *g, uint64_t packed_bytes, rl_buf *json);
+realm_status rl_lib_describe_gguf(const rl_gguf *g, uint64_t packed_bytes, rl_buf *json,
+                                  realm_error *err) REALM_MUST_USE;
 
 /* ---- waiting for the engine (wait.c) ---- */
 

@@ -125,9 +125,11 @@ static realm_status pack_file(realm *r, rl_store *s, const char *path, rl_store_
     if (st == REALM_OK)
         st = check_and_pack(r, s, g, m, packed, err);
     rl_gguf_close(g);
-    if (st == REALM_OK && read_packed(packed, m) != REALM_OK)
-        st = realm_fail(err, REALM_EIO, "%.150s: its packed file cannot be read", path);
-    return st;
+    if (st != REALM_OK)
+        return st;
+    st = read_packed(packed, m);
+    return st == REALM_OK ? st
+                          : realm_fail(err, st, "%.150s: its packed file cannot be read", path);
 }
 
 /* Makes sure the packed form of the file exists and fills m, all but its name. A file is hashed
@@ -148,7 +150,11 @@ static realm_status pack(realm *r, rl_store *s, const char *path, rl_store_model
         return st;
     m->source_bytes = (uint64_t)id.size;
     rl_store_packed_path(s, m->sha256, RL_PACK_LAYOUT, packed, RL_LIB_PATH);
-    if (st == REALM_OK && read_packed(packed, m) == REALM_OK)
+    if (st == REALM_OK)
+        st = read_packed(packed, m);
+    if (st == REALM_ENOMEM)
+        return realm_fail(err, st, "%.150s: no memory to look at its packed file", path);
+    if (st == REALM_OK)
         return REALM_OK;
     return pack_file(r, s, path, m, packed, err);
 }

@@ -276,7 +276,7 @@ static realm_status write_file(packer *pk, rl_packed *out, rl_progress_fn progre
 
     rl_buf_init(&name, 4096);
     (void)rl_buf_addf(&name, "%s.XXXXXX", pk->path);
-    out->path = name.failed ? NULL : rl_buf_take(&name);
+    out->path = rl_buf_take(&name);
     rl_buf_deinit(&name);
     if (!out->path)
         return realm_fail(pk->err, REALM_ENOMEM, "%s: too long, or no memory", pk->path);
