@@ -69,7 +69,10 @@ static bool begin_open(rl_run *run)
         return true; /* a program that cannot ask a model does not wait for one */
     op = rl_open_new(run, run->model, strlen(run->model));
     if (!op) {
-        rl_run_end(run, REALM_EINVAL, "the model's name is too long");
+        if (strlen(run->model) >= sizeof op->name)
+            rl_run_end(run, REALM_EINVAL, "the model's name is too long");
+        else
+            rl_run_end(run, REALM_ENOMEM, "no memory to open the model");
         return true;
     }
     if (rl_op_post(&op->op, &err) != REALM_OK) {

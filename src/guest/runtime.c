@@ -176,7 +176,10 @@ realm_status rl_runtime_new(rl_runtime **out, const rl_runtime_opts *opts, realm
     if (st == REALM_OK) {
         rt->workers = rl_alloc_array(rt->n_workers, sizeof *rt->workers);
         rt->wasm = rl_wasm_engine_new(rt->max_guests, rt->max_memory, err);
-        st = rt->workers && rt->wasm ? REALM_OK : REALM_ENOMEM;
+        if (!rt->wasm)
+            st = REALM_ENOMEM;
+        else if (!rt->workers)
+            st = realm_fail(err, REALM_ENOMEM, "no memory for the guest runtime");
     }
     if (st == REALM_OK)
         st = start_threads(rt, err);

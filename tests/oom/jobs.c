@@ -29,7 +29,7 @@ static realm_status run_gguf(const char *home, const char *tiny, realm_error *er
 
 static realm_status open_home(realm **r, const char *home, realm_error *err)
 {
-    realm_options o = { .home = home, .n_threads = 2, .kv_bytes = 32u << 20, .n_ctx = 256 };
+    realm_options o = { .home = home, .n_threads = 2, .kv_bytes = 32u << 20 };
 
     return realm_open(r, &o, err);
 }
@@ -204,6 +204,9 @@ static realm_status finish(realm_run *run, realm_error *err)
             all[at++] = out[i];
     }
     all[at] = 0;
+    /* the program has heard of it, and that is how it answers */
+    if (strstr(result.text, "generate answered 0"))
+        return realm_fail(err, REALM_ENOMEM, "%s", result.text);
     if (result.status != REALM_OK)
         return realm_fail(err, result.status, "%s", result.text);
     if (result.exit_code != 0)
@@ -215,7 +218,9 @@ static realm_status finish(realm_run *run, realm_error *err)
 
 static realm_status run_program(const char *home, const char *tiny, realm_error *err)
 {
-    realm_run_options o = { .model = "tiny", .input = "the", .n_input = 3 };
+    realm_run_options o = {
+        .model = "tiny", .input = "the people", .n_input = 10, .max_tokens = 600
+    };
     realm_run *run = NULL;
     realm *r = NULL;
     char path[512];
