@@ -128,8 +128,8 @@ static realm_status each_chunk(int fd, const char *path, char *chunk,
 static realm_status walk_file(const char *path, realm_status (*feed)(void *, const char *, size_t),
                               void *ctx, uint64_t *total, realm_error *err)
 {
-    rl_file_id id;
-    int fd;
+    rl_file_id id = { .dev = 0 };
+    int fd = -1;
     realm_status st = rl_fs_open(path, &fd, &id, err);
     char *chunk;
 

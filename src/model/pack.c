@@ -175,7 +175,7 @@ static realm_status arrange(packer *pk, uint64_t *data_bytes)
 
     for (uint32_t i = 0; i < pk->slots.n; i++)
         pk->order[i] = &pk->slots.items[i];
-    qsort(pk->order, pk->slots.n, sizeof *pk->order, by_offset);
+    qsort(pk->order, pk->slots.n, sizeof(rl_slot *), by_offset);
     for (uint32_t i = 0; i < pk->slots.n; i++) {
         const rl_slot *s = pk->order[i];
 
