@@ -144,10 +144,10 @@ def take_pairs(name, digest, file, cell, best, rates, args):
 
 
 def measure(name, digest, file, cell, args):
+    busy0, ours0, started = *cpu_seconds(), time.monotonic()  # the choice of settings counts too
     rough = try_settings(file, cell, args)
     best = max(rough, key=rough.get)
     mine = statistics.median(realm(name, digest, cell, 2, args.threads)[0])
-    busy0, ours0, started = *cpu_seconds(), time.monotonic()
     pairs, commands, report = take_pairs(name, digest, file, cell, best, {"realm": mine, "peer": rough[best]}, args)
     wall = time.monotonic() - started
     busy1, ours1 = cpu_seconds()
