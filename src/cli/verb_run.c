@@ -70,7 +70,8 @@ static int outcome(const rl_cli *c, const realm_run_result *x, bool quiet)
     const char *say = x->status == REALM_ECANCELLED ? NULL : advice(c, x);
     int code = 0;
 
-    (void)snprintf(err.text, sizeof err.text, "%s%s%s", x->text, say ? "; " : "", say ? say : "");
+    (void)snprintf(err.text, sizeof err.text, "%.170s%s%s", x->text, say ? "; " : "",
+                   say ? say : "");
     if (x->status != REALM_OK) {
         code = rl_cli_fail(&err);
     } else if (x->exit_code) {
@@ -139,7 +140,7 @@ static int load_failed(rl_cli *c, uint64_t max_memory, const realm_error *why)
                        "--max-memory SIZE",
                        c->pos[0], rl_units_show_size(least, a), rl_units_show_size(most, b));
     else
-        (void)snprintf(err.text, sizeof err.text, "%.100s: %s", c->pos[0], why->text);
+        (void)snprintf(err.text, sizeof err.text, "%.100s: %.130s", c->pos[0], why->text);
     return rl_cli_fail(&err);
 }
 
