@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The real models: $REALM_MODELS_DIR, else realm/models in the user's cache folder. A test that
- * needs one fails without it. */
+/* The real models and vocabularies: $REALM_MODELS_DIR, else realm/models in the user's cache
+ * folder. A test that needs one fails without it. */
 static inline void model_path(char *out, size_t cap, const char *file)
 {
     const char *dir = getenv("REALM_MODELS_DIR");

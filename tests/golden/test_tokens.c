@@ -1,12 +1,10 @@
 /* Token ids and detokenised text against the vectors of the reference library: all exact.
  *
- * usage: test_golden_tokens VECTORS FILE: the vectors' file and the name of the model's file, which
- * is a real model (model_path) or, for ggml-vocab-*, in the folder REALM_GOLDEN_VOCAB; without that
- * folder the test is skipped. */
+ * usage: test_golden_tokens VECTORS FILE: the vectors' file and the name of the model's file
+ * (model_path): a real model or a vocabulary alone, ggml-vocab-*. */
 #include "../unit/test.h"
 
 #include "base/alloc.h"
-#include "base/fs.h"
 #include "models.h"
 #include "token/token.h"
 
@@ -182,20 +180,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(random_bytes_come_back),
         cmocka_unit_test(keys_are_read),
     };
-    const char *dir = getenv("REALM_GOLDEN_VOCAB");
 
     if (argc != 3)
         return 2;
     vectors_path = argv[1];
     model_file = argv[2];
-    if (strncmp(model_file, "ggml-vocab-", 11) != 0) {
-        model_path(path, sizeof path, model_file);
-    } else {
-        if (!dir || !rl_fs_exists(dir)) {
-            print_message("skipped: there is no folder REALM_GOLDEN_VOCAB\n");
-            return 77;
-        }
-        (void)snprintf(path, sizeof path, "%s/%s", dir, model_file);
-    }
+    model_path(path, sizeof path, model_file);
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
