@@ -180,6 +180,14 @@ def has_amx():
     return " amx_tile" in pathlib.Path("/proc/cpuinfo").read_text()
 
 
+def write(out, started, figure, ran, args, results):
+    """After every cell: a run that is broken off keeps what it measured."""
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps({"time": started.isoformat(), "figure": figure, "cpu": results[-1]["cpu"],
+                               "amx": has_amx(), "kernel": platform.release(), "versions": ran, "rule": vars(args),
+                               "results": results}, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=["gemma3-270m", "qwen2.5-coder-0.5b"])
@@ -196,6 +204,8 @@ def main():
         print("a look, not a figure: that takes 7 pairs of 5 seconds with 2 threads on a machine without AMX")
     ran = versions()
     results, stayed_void = [], 0
+    started = datetime.datetime.now(datetime.timezone.utc)
+    out = ROOT / "bench/results" / f"peers-{started:%Y%m%d-%H%M%S}.json"
     print(f"{'model':<20} {'cell':<8} {'Realm':>9} {'llama.cpp':>9} {'ratio':>6}  peer's best setting")
     for name in args.models:
         file = MODELS / f"{name}.gguf"
@@ -207,6 +217,7 @@ def main():
             for attempt in range(3):
                 row = measure(name, digest, file, cell, args)
                 results.append(row)
+                write(out, started, figure, ran, args, results)
                 note = (f"  void: foreign {row['foreign_cores']}, spread {row['spread']}, shortest "
                         f"{row['shortest_sample_s']} s") if row["void"] else ""
                 print(f"{name:<20} {cell:<8} {row['realm']:9.1f} {row['peer']:9.1f} {row['ratio']:6.2f}  "
@@ -214,12 +225,6 @@ def main():
                 if not row["void"] or not figure:
                     break
             stayed_void += row["void"]
-    now = datetime.datetime.now(datetime.timezone.utc)
-    out = ROOT / "bench/results" / f"peers-{now:%Y%m%d-%H%M%S}.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps({"time": now.isoformat(), "figure": figure, "cpu": results[-1]["cpu"], "amx": has_amx(),
-                               "kernel": platform.release(), "versions": ran, "rule": vars(args),
-                               "results": results}, indent=1) + "\n")
     print(f"written to {out.relative_to(ROOT)}")
     sys.exit(1 if stayed_void and figure else 0)
 
