@@ -83,7 +83,7 @@ static void every_matmul_is_served_by_the_chosen_level(void **state)
     model_path(path, sizeof path, "");
     (void)snprintf(path + strlen(path), sizeof path - strlen(path), "%s.gguf", model_name);
     golden_pack(path, packed_path, json_string_value(json_object_get(truth, "source_sha256")));
-    golden_open(&r, packed_path, false, RL_KV_F16, 2, 256);
+    golden_open(&r, packed_path, false, RL_KV_BF16, 2, 256);
     n = golden_ids(json_object_get(json_array_get(json_object_get(truth, "logits"), 0), "ids"), ids,
                    MAX_IDS);
     logits = rl_alloc_array(rl_model_get_info(r.model)->n_vocab, sizeof *logits);
