@@ -118,14 +118,15 @@ def try_settings(file, cell, args):
     """The peer's rate by each of its settings, over half a sample each."""
     rough = {}
     for setting in SETTINGS:
-        rate = peer(file, cell, setting, 1, args.threads)[0][0]
-        reps = repetitions(cell, rate, args.seconds / 2)
-        rough[setting] = statistics.median(peer(file, cell, setting, reps, args.threads)[0])
+        rough[setting] = peer(file, cell, setting, 1, args.threads)[0][0]
+        reps = repetitions(cell, rough[setting], args.seconds / 2)
+        if reps > 1:  # else that one was long enough
+            rough[setting] = statistics.median(peer(file, cell, setting, reps, args.threads)[0])
     return rough
 
 
 def repetitions(cell, rate, seconds):
-    return max(1, int(seconds * 1.1 * rate / tokens_of(cell) + 0.999))
+    return max(1, int(seconds * 1.3 * rate / tokens_of(cell) + 0.999))  # the rate may rise meanwhile
 
 
 def take_pairs(name, digest, file, cell, best, rates, args):
