@@ -25,6 +25,18 @@ static uint32_t first_change(const rl_dense *d, uint32_t id)
     return lo;
 }
 
+/* Takes the ids of one tile that the mask forbids out of x [n]. A tile begins with a whole word. */
+static void apply_mask(const uint32_t *mask, uint32_t n, float *x)
+{
+    for (uint32_t i = 0; i < n; i += 32) {
+        uint32_t word = mask[i / 32], end = n - i < 32 ? n - i : 32;
+
+        for (uint32_t j = 0; word != UINT32_MAX && j < end; j++)
+            if (!(word >> j & 1))
+                x[i + j] = -INFINITY;
+    }
+}
+
 /* The logits of one tile, *n of them, a multiple of GROUP (the vocabulary's end is filled up with
  * -inf): where they lie, or in `copy` when something had to be patched or filled. */
 static const float *tile_of(const rl_dense *d, uint32_t tile, float *copy, uint32_t *n)
@@ -33,11 +45,13 @@ static const float *tile_of(const rl_dense *d, uint32_t tile, float *copy, uint3
     uint32_t have = d->n - begin < RL_DENSE_TILE ? d->n - begin : RL_DENSE_TILE;
 
     *n = (have + GROUP - 1) / GROUP * GROUP;
-    if (*n == have && (i == d->n_changed || d->changed[i].id - begin >= have))
+    if (*n == have && !d->mask && (i == d->n_changed || d->changed[i].id - begin >= have))
         return d->logits + begin;
     memcpy(copy, d->logits + begin, have * sizeof *copy);
     for (; i < d->n_changed && d->changed[i].id - begin < have; i++)
         copy[d->changed[i].id - begin] = d->changed[i].logit;
+    if (d->mask)
+        apply_mask(d->mask + begin / 32, have, copy);
     for (; have < *n; have++)
         copy[have] = -INFINITY;
     return copy;

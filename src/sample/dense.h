@@ -1,7 +1,8 @@
 /* Dense: passes over all logits of a vocabulary, in tiles of 4096 ids.
  *
  * 1. The logits are the model's and never written: ids whose logit was changed (bias, penalties)
- * are given as a short sorted list and patched into a copy of their tile only.
+ * are given as a short sorted list and patched into a copy of their tile only. A masked id counts
+ * as -inf, whatever was changed.
  * 2. A pass gives the same bits on every CPU: 8 fixed lanes, own exp, no contraction. The AVX2 copy
  *    of a loop does the same operations, only more of them at once.
  * 3. NaN is treated as -inf everywhere. Any thread. */
@@ -22,6 +23,7 @@ typedef struct rl_dense {
     uint32_t n;
     const rl_changed *changed; /* borrowed; [n_changed] by rising id, no id twice */
     uint32_t n_changed;
+    const uint32_t *mask; /* borrowed; [ceil(n / 32)] bit set: may be drawn; NULL: all may */
 } rl_dense;
 
 static inline uint32_t rl_dense_tiles(uint32_t n)

@@ -86,16 +86,37 @@ static uint32_t draw_all(const rl_sampler *s, const rl_dense *d, float max, doub
     return rl_dense_walk(d, max, s->p.temperature, s->tile_sums, u * sum);
 }
 
-realm_status rl_sampler_draw(rl_sampler *s, const float *logits, uint64_t position, uint32_t *id,
-                             realm_error *err)
+/* What may be drawn at all: under the grammar, the mask, or both. */
+static realm_status find_mask(rl_sampler *s, const uint32_t **mask, realm_error *err)
+{
+    realm_status st;
+
+    *mask = s->masked ? s->mask : NULL;
+    if (!s->grammar)
+        return REALM_OK;
+    st = rl_grammar_mask(s->grammar, s->allowed, err);
+    for (uint32_t i = 0; st == REALM_OK && s->masked && i < (s->n_vocab + 31) / 32; i++)
+        s->allowed[i] &= s->mask[i];
+    *mask = s->allowed;
+    return st;
+}
+
+static realm_status draw(rl_sampler *s, const float *logits, uint64_t position, uint32_t *id,
+                         realm_error *err)
 {
     const rl_sample_params *p = &s->p;
     rl_dense d = { .logits = logits, .n = s->n_vocab, .changed = s->changed };
+    realm_status st = find_mask(s, &d.mask, err);
     float max;
     double u;
 
+    if (st != REALM_OK)
+        return st;
     d.n_changed = rl_sampler_changes(s, logits);
     max = rl_dense_max(&d, id);
+    if (!isfinite(max) && d.mask)
+        return realm_fail(err, REALM_EINVAL,
+                          "none of the ids that the grammar or mask leaves can be drawn");
     if (!isfinite(max))
         return realm_fail(err, REALM_EMODEL,
                           "the model computed no usable logits at position %llu: the file may be "
@@ -112,4 +133,14 @@ realm_status rl_sampler_draw(rl_sampler *s, const float *logits, uint64_t positi
     if (draw_filtered(s, &d, max, u, id) != REALM_OK)
         return realm_fail(err, REALM_ENOMEM, "no memory for the candidates of a draw");
     return REALM_OK;
+}
+
+realm_status rl_sampler_draw(rl_sampler *s, const float *logits, uint64_t position, uint32_t *id,
+                             realm_error *err)
+{
+    realm_status st = draw(s, logits, position, id, err);
+
+    if (st == REALM_OK)
+        s->masked = false;
+    return st;
 }

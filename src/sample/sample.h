@@ -3,11 +3,11 @@
  * 1. A draw is a function of (logits, parameters, accepted history, seed, choice, position) alone:
  *    the random number is Philox4x32-10 (Salmon et al., 2011) with key = seed and counter =
  * (choice, absolute position), so preemption, speculation and restore do not move it.
- * 2. Order: logit bias, penalties (last 64 accepted ids, prompt included), top-k, typical, top-p,
- *    min-p, temperature, draw. Each filter works on the softmax over what the one before it left
- * and leaves at least one. Ties go to the lower id. The draw walks the candidates in rising id;
- * sums are double, in fixed tiles in rising id. temperature 0 is greedy: the best after bias and
- *    penalties.
+ * 2. Order: grammar and mask, logit bias, penalties (last 64 accepted ids, prompt included), top-k,
+ * typical, top-p, min-p, temperature, draw. Each filter works on the softmax over what the one
+ * before it left and leaves at least one. Ties go to the lower id. The draw walks the candidates in
+ * rising id; sums are double, in fixed tiles in rising id. temperature 0 is greedy: the best after
+ * bias and penalties.
  * 3. Log-probabilities are of the raw logits. A NaN counts as -inf and is never drawn; a logit of
  *    +inf, or none that is finite, is EMODEL.
  * 4. A sampler belongs to one sequence; one thread at a time. */
@@ -44,6 +44,7 @@ typedef struct rl_sample_params {
 } rl_sample_params;
 
 typedef struct rl_sampler rl_sampler;
+typedef struct rl_grammar rl_grammar; /* grammar.h */
 
 /* -> OK | EINVAL (a value out of range or not finite; err names it) | ENOMEM */
 realm_status rl_sampler_new(rl_sampler **out, const rl_sample_params *p, uint32_t n_vocab,
@@ -68,8 +69,21 @@ realm_status rl_sample_params_parse(rl_sample_params *p, rl_logit_bias **bias, c
 realm_status rl_sampler_draw(rl_sampler *s, const float *logits, uint64_t position, uint32_t *id,
                              realm_error *err) REALM_MUST_USE;
 
-/* Records ids in the penalty window, prompt ids too. */
+/* Only ids whose bit is set (bit id % 8 of byte id / 8) may be drawn by the next draw that
+ * succeeds, and by it alone. bytes: exactly ceil(n_vocab / 8). -> OK | EINVAL (another length, or
+ * no id is left) | ENOMEM */
+realm_status rl_sampler_mask(rl_sampler *s, const uint8_t *bits, size_t bytes,
+                             realm_error *err) REALM_MUST_USE;
+
+/* From here on only ids that the grammar allows are drawn. Takes it, if it succeeds; NULL is none.
+ * -> OK | ENOMEM */
+realm_status rl_sampler_take_grammar(rl_sampler *s, rl_grammar *g, realm_error *err) REALM_MUST_USE;
+
+/* Records ids in the penalty window, prompt ids too. They do not move the grammar. */
 void rl_sampler_accept(rl_sampler *s, const uint32_t *ids, size_t n);
+/* The id was drawn, or chosen in place of a draw: recorded, and the grammar goes on by it.
+ * -> OK | EINVAL (the grammar does not allow it) */
+realm_status rl_sampler_advance(rl_sampler *s, uint32_t id, realm_error *err) REALM_MUST_USE;
 
 typedef struct rl_logprob {
     uint32_t id;

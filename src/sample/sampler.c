@@ -97,9 +97,41 @@ realm_status rl_sampler_new(rl_sampler **out, const rl_sample_params *p, uint32_
     return st;
 }
 
+static uint32_t mask_words(uint32_t n_vocab)
+{
+    return n_vocab / 32 + (n_vocab % 32 != 0);
+}
+
+/* Made by the first mask: most samplers never have one. */
+static bool need_words(uint32_t **words, uint32_t n_vocab)
+{
+    if (!*words)
+        *words = rl_alloc_array(mask_words(n_vocab), sizeof **words);
+    return *words != NULL;
+}
+
+/* What a clone has besides its parameters and window. */
+static realm_status clone_masks(rl_sampler *c, const rl_sampler *s, realm_error *err)
+{
+    rl_grammar *g = NULL;
+    realm_status st = s->grammar ? rl_grammar_clone(&g, s->grammar, err) : REALM_OK;
+
+    if (st == REALM_OK && s->masked && !need_words(&c->mask, c->n_vocab))
+        st = realm_fail(err, REALM_ENOMEM, "no memory for a sampler's mask");
+    if (st == REALM_OK && s->masked)
+        memcpy(c->mask, s->mask, mask_words(s->n_vocab) * sizeof *s->mask);
+    c->masked = s->masked;
+    if (st == REALM_OK)
+        st = rl_sampler_take_grammar(c, g, err);
+    if (st != REALM_OK)
+        rl_grammar_free(g);
+    return st;
+}
+
 realm_status rl_sampler_clone(rl_sampler **out, const rl_sampler *s, realm_error *err)
 {
     rl_sampler *c = sampler_alloc(s->n_vocab, s->p.n_bias);
+    realm_status st;
 
     *out = c;
     if (!c)
@@ -110,12 +142,58 @@ realm_status rl_sampler_clone(rl_sampler **out, const rl_sampler *s, realm_error
     memcpy(c->window, s->window, sizeof s->window);
     c->n_window = s->n_window;
     c->next = s->next;
-    return REALM_OK;
+    st = clone_masks(c, s, err);
+    if (st != REALM_OK) {
+        rl_sampler_free(c);
+        *out = NULL;
+    }
+    return st;
 }
 
 void rl_sampler_free(rl_sampler *s)
 {
+    if (s) {
+        rl_free(s->mask);
+        rl_free(s->allowed);
+        rl_grammar_free(s->grammar);
+    }
     rl_free(s);
+}
+
+realm_status rl_sampler_mask(rl_sampler *s, const uint8_t *bits, size_t bytes, realm_error *err)
+{
+    uint32_t n_words = mask_words(s->n_vocab), any = 0;
+
+    if (bytes != s->n_vocab / 8 + (s->n_vocab % 8 != 0))
+        return realm_fail(err, REALM_EINVAL,
+                          "a mask of %zu bytes: the vocabulary of %u tokens needs %u", bytes,
+                          s->n_vocab, s->n_vocab / 8 + (s->n_vocab % 8 != 0));
+    for (uint32_t i = 0; i < s->n_vocab && !any; i++)
+        any = bits[i / 8] >> i % 8 & 1;
+    if (!any)
+        return realm_fail(err, REALM_EINVAL, "the mask forbids every id");
+    if (!need_words(&s->mask, s->n_vocab))
+        return realm_fail(err, REALM_ENOMEM, "no memory for a mask");
+    memset(s->mask, 0, n_words * sizeof *s->mask);
+    for (size_t i = 0; i < bytes; i++)
+        s->mask[i / 4] |= (uint32_t)bits[i] << i % 4 * 8;
+    s->masked = true;
+    return REALM_OK;
+}
+
+realm_status rl_sampler_take_grammar(rl_sampler *s, rl_grammar *g, realm_error *err)
+{
+    if (g && !need_words(&s->allowed, s->n_vocab))
+        return realm_fail(err, REALM_ENOMEM, "no memory for a grammar's mask");
+    rl_grammar_free(s->grammar);
+    s->grammar = g;
+    return REALM_OK;
+}
+
+realm_status rl_sampler_advance(rl_sampler *s, uint32_t id, realm_error *err)
+{
+    rl_sampler_accept(s, &id, 1);
+    return s->grammar ? rl_grammar_accept(s->grammar, id, err) : REALM_OK;
 }
 
 uint64_t rl_sampler_seed(const rl_sampler *s)

@@ -3,6 +3,7 @@
 #define RL_SAMPLE_SAMPLER_H
 
 #include "sample/dense.h"
+#include "sample/grammar.h"
 #include "sample/sample.h"
 
 struct rl_sampler {
@@ -13,6 +14,10 @@ struct rl_sampler {
     rl_logit_bias *bias;                /* [p.n_bias] by rising id */
     rl_changed *changed;                /* [p.n_bias + RL_PENALTY_WINDOW] scratch of a draw */
     double *tile_sums;                  /* [rl_dense_tiles(n_vocab)] scratch of a draw */
+    uint32_t *mask;                     /* owned; [ceil(n_vocab / 32)], NULL before the first one */
+    bool masked;                        /* the next draw is under it */
+    rl_grammar *grammar;                /* owned; NULL: none */
+    uint32_t *allowed;                  /* owned; [ceil(n_vocab / 32)] scratch of the grammar */
 }; /* bias, changed and tile_sums lie behind the struct in the same memory */
 
 /* -> OK | EINVAL with the name of the parameter that is out of range */

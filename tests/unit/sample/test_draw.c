@@ -3,6 +3,7 @@
 #include "naive.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "sample/philox.h"
 
 #include <math.h>
@@ -229,6 +230,78 @@ static void tiny_and_huge_temperatures(void **state)
     rl_sampler_free(s);
 }
 
+/* A mask is for the next draw alone, and what it leaves is drawn as if the model had excluded the
+ * rest. Vocabularies end inside a word and inside a tile. */
+static void masked_ids_count_as_excluded(void **state)
+{
+    static const uint32_t sizes[] = { 3, 8, 33, 4096, 9001 };
+    static const rl_sample_params filters[] = { { .temperature = 0 },
+                                                { .temperature = 1 },
+                                                { .temperature = 1, .top_k = 5 },
+                                                { .temperature = 2, .top_p = 0.9f },
+                                                { .temperature = 1, .min_p = 0.1f } };
+    uint64_t rnd = 5;
+
+    (void)state;
+    for (uint32_t i = 0; i < RL_COUNT(sizes) * RL_COUNT(filters); i++) {
+        uint32_t n = sizes[i % RL_COUNT(sizes)];
+        rl_sample_params p = filters[i / RL_COUNT(sizes)];
+        float *logits = rl_alloc_array(n, sizeof *logits), *left = rl_alloc_array(n, sizeof *left);
+        uint8_t *bits = rl_alloc(n / 8 + 1);
+        rl_sampler *s, *plain, *clone;
+        uint32_t id;
+
+        p.has_seed = true;
+        s = sampler(&p, n);
+        plain = sampler(&p, n);
+        for (uint32_t j = 0; j < n; j++) {
+            bool keep = j == n - 1 || next_random(&rnd) % 3 == 0;
+
+            logits[j] = random_logit(&rnd, 6);
+            left[j] = keep ? logits[j] : -INFINITY;
+            bits[j / 8] |= (uint8_t)(keep << j % 8);
+        }
+        assert_int_equal(rl_sampler_mask(s, bits, (n + 7) / 8, NULL), REALM_OK);
+        assert_int_equal(rl_sampler_clone(&clone, s, NULL), REALM_OK);
+        id = draw(plain, left, 0);
+        assert_int_equal(draw(s, logits, 0), id);
+        assert_int_equal(draw(clone, logits, 0), id);
+        assert_int_equal(draw(s, logits, 1), draw(plain, logits, 1));
+        rl_sampler_free(s);
+        rl_sampler_free(plain);
+        rl_sampler_free(clone);
+        rl_free(logits);
+        rl_free(left);
+        rl_free(bits);
+    }
+}
+
+static void bad_masks_are_refused(void **state)
+{
+    uint8_t bits[3] = { 0, 0, 0xf0 }; /* of 20 ids: none; the last four bits stand for nobody */
+    float logits[20] = { 0 };
+    rl_sample_params p = { .has_seed = true };
+    rl_sampler *s = sampler(&p, 20);
+    realm_error err;
+    uint32_t id;
+
+    (void)state;
+    assert_int_equal(rl_sampler_mask(s, bits, 2, &err), REALM_EINVAL);
+    assert_int_equal(rl_sampler_mask(s, bits, 4, &err), REALM_EINVAL);
+    assert_non_null(strstr(err.text, "needs 3"));
+    assert_int_equal(rl_sampler_mask(s, bits, 3, &err), REALM_EINVAL);
+    assert_non_null(strstr(err.text, "every id"));
+    assert_int_equal(draw(s, logits, 0), 0);
+    bits[0] = 2;
+    logits[1] = -INFINITY;
+    assert_int_equal(rl_sampler_mask(s, bits, 3, &err), REALM_OK);
+    assert_int_equal(rl_sampler_draw(s, logits, 0, &id, &err), REALM_EINVAL);
+    logits[1] = -1; /* a draw that failed leaves the mask in place */
+    assert_int_equal(draw(s, logits, 0), 1);
+    assert_int_equal(draw(s, logits, 0), 0);
+    rl_sampler_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +313,8 @@ int main(void)
         cmocka_unit_test(unusable_logits_are_an_error),
         cmocka_unit_test(bias_cannot_reach_infinity),
         cmocka_unit_test(tiny_and_huge_temperatures),
+        cmocka_unit_test(masked_ids_count_as_excluded),
+        cmocka_unit_test(bad_masks_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

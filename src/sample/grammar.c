@@ -1,0 +1,223 @@
+#include "sample/grammar.h"
+
+#include "base/alloc.h"
+#include "base/utf8.h"
+
+#include <llguidance.h>
+#include <string.h>
+
+/* Tables of one grammar stay within tens of megabytes, a step within tens of milliseconds. */
+#define LEXER_STATES 20000u
+#define GRAMMAR_SIZE 200000u
+#define STEP_ITEMS   50000u
+#define SPECIAL      0xffu /* the parser's mark of a token that is no text */
+
+struct rl_grammar_env {
+    const rl_vocab *vocab; /* borrowed */
+    LlgTokenizer *llg;     /* owned */
+};
+
+struct rl_grammar {
+    const rl_vocab *vocab; /* borrowed */
+    LlgMatcher *llg;       /* owned */
+    uint32_t n_words;
+};
+
+/* ---- the vocabulary -------------------------------------------------------------------------- */
+
+/* Called by the parser on any thread: text it wants as ids of this vocabulary. */
+static size_t tokenize(const void *ctx, const uint8_t *bytes, size_t n, uint32_t *out, size_t cap)
+{
+    uint32_t *ids = NULL;
+    size_t n_ids = 0;
+
+    if (rl_encode(ctx, (const char *)bytes, n, 0, &ids, &n_ids, NULL) != REALM_OK)
+        return 0;
+    if (out && ids)
+        memcpy(out, ids, (n_ids < cap ? n_ids : cap) * sizeof *ids);
+    rl_free(ids);
+    return n_ids;
+}
+
+/* All tokens' bytes, one behind the other; special ones are marked, so that no text matches them.
+ */
+static bool put_tokens(const rl_vocab *v, uint32_t *lens, rl_buf *bytes)
+{
+    static const char mark = (char)SPECIAL;
+    uint32_t n = rl_vocab_get_info(v)->n_tokens;
+
+    for (uint32_t id = 0; id < n; id++) {
+        rl_text t = rl_token_bytes(v, id);
+        bool special = rl_vocab_is_special(v, id) || rl_vocab_is_eog(v, id);
+
+        lens[id] = (uint32_t)t.n + special;
+        if (special)
+            (void)rl_buf_add(bytes, &mark, 1);
+        (void)rl_buf_add(bytes, t.p, t.n);
+    }
+    return !bytes->failed;
+}
+
+static LlgTokenizer *make(const rl_vocab *v, const uint32_t *lens, const rl_buf *bytes,
+                          realm_error *err)
+{
+    const rl_vocab_info *info = rl_vocab_get_info(v);
+    char why[160] = "";
+    LlgTokenizerInitV2 init = { .struct_size = sizeof init,
+                                .vocab_size = info->n_tokens,
+                                .tok_eos = info->eog[0],
+                                .token_lens = lens,
+                                .token_bytes = (const uint8_t *)bytes->data,
+                                .tokenize_assumes_string = true,
+                                .tokenize_fn = tokenize,
+                                .tokenize_user_data = v,
+                                .tok_eos_extra = info->eog + 1,
+                                .tok_eos_extra_count = info->n_eog - 1 };
+    LlgTokenizer *t = llg_new_tokenizer_v2(&init, why, sizeof why);
+
+    if (!t)
+        (void)realm_fail(err, REALM_EUNSUPPORTED, "grammars cannot use this vocabulary: %s", why);
+    return t;
+}
+
+realm_status rl_grammar_env_new(rl_grammar_env **out, const rl_vocab *vocab, realm_error *err)
+{
+    const rl_vocab_info *info = rl_vocab_get_info(vocab);
+    rl_grammar_env *env = rl_alloc(sizeof *env);
+    uint32_t *lens = rl_alloc_array((size_t)info->n_tokens + 1, sizeof *lens);
+    realm_status st = REALM_OK;
+    rl_buf bytes;
+
+    *out = NULL;
+    rl_buf_init(&bytes, SIZE_MAX / 4);
+    if (info->n_eog == 0)
+        st = realm_fail(err, REALM_EUNSUPPORTED,
+                        "the model names no end token, so a grammar could not end a text");
+    else if (!env || !lens || !put_tokens(vocab, lens, &bytes))
+        st = realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary of grammars");
+    if (st == REALM_OK) {
+        env->vocab = vocab;
+        env->llg = make(vocab, lens, &bytes, err);
+        st = env->llg ? REALM_OK : REALM_EUNSUPPORTED;
+    }
+    rl_free(lens);
+    rl_buf_deinit(&bytes);
+    if (st == REALM_OK) {
+        *out = env;
+        return REALM_OK;
+    }
+    rl_free(env);
+    return st;
+}
+
+void rl_grammar_env_free(rl_grammar_env *env)
+{
+    if (env)
+        llg_free_tokenizer(env->llg);
+    rl_free(env);
+}
+
+/* ---- one grammar ----------------------------------------------------------------------------- */
+
+/* The parser's words, which may be many lines, as one. */
+static realm_status failed(rl_grammar *g, const char *what, realm_error *err)
+{
+    const char *why = llg_matcher_get_error(g->llg);
+    char line[180];
+    size_t n = 0;
+
+    for (; why && why[n] && n + 1 < sizeof line; n++)
+        line[n] = (unsigned char)why[n] < ' ' ? ' ' : why[n];
+    line[rl_utf8_whole(line, n)] = 0;
+    return realm_fail(err, REALM_EINVAL, "%s%s%s", what, line[0] ? ": " : "", line);
+}
+
+/* Takes the matcher. NULL without memory. */
+static rl_grammar *wrap(LlgMatcher *llg, const rl_vocab *vocab)
+{
+    uint32_t n_tokens = rl_vocab_get_info(vocab)->n_tokens;
+    rl_grammar *g = rl_alloc(sizeof *g);
+
+    if (!g) {
+        llg_free_matcher(llg);
+        return NULL;
+    }
+    g->llg = llg;
+    g->vocab = vocab;
+    g->n_words = n_tokens / 32 + (n_tokens % 32 != 0);
+    return g;
+}
+
+static LlgMatcher *compile(const rl_grammar_env *env, rl_grammar_kind kind, const char *source)
+{
+    static const char *const kinds[] = { "json_schema", "regex", "lark" };
+    LlgConstraintInit init;
+
+    llg_constraint_init_set_defaults(&init, env->llg);
+    init.log_buffer_level = 0;
+    init.log_stderr_level = 0;
+    init.limits.max_lexer_states = LEXER_STATES;
+    init.limits.max_grammar_size = GRAMMAR_SIZE;
+    init.limits.step_max_items = STEP_ITEMS;
+    init.limits.verbose_errors = false;
+    return llg_new_matcher(&init, kinds[kind], source);
+}
+
+realm_status rl_grammar_new(rl_grammar **out, const rl_grammar_env *env, rl_grammar_kind kind,
+                            const char *source, size_t n, realm_error *err)
+{
+    realm_status st;
+    rl_grammar *g;
+    char *text;
+
+    *out = NULL;
+    if (n > RL_GRAMMAR_BYTES)
+        return realm_fail(err, REALM_ETOOBIG, "a grammar of %zu bytes: at most %zu are taken", n,
+                          RL_GRAMMAR_BYTES);
+    if (memchr(source, 0, n) || !rl_utf8_valid(source, n))
+        return realm_fail(err, REALM_EINVAL, "a grammar must be UTF-8 without a NUL");
+    text = rl_strndup(source, n);
+    g = text ? wrap(compile(env, kind, text), env->vocab) : NULL;
+    rl_free(text);
+    if (!g)
+        return realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
+    if (!llg_matcher_is_error(g->llg)) {
+        *out = g;
+        return REALM_OK;
+    }
+    st = failed(g, "the grammar does not compile", err);
+    rl_grammar_free(g);
+    return st;
+}
+
+realm_status rl_grammar_clone(rl_grammar **out, const rl_grammar *g, realm_error *err)
+{
+    *out = wrap(llg_clone_matcher(g->llg), g->vocab);
+    return *out ? REALM_OK : realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
+}
+
+void rl_grammar_free(rl_grammar *g)
+{
+    if (g)
+        llg_free_matcher(g->llg);
+    rl_free(g);
+}
+
+realm_status rl_grammar_mask(rl_grammar *g, uint32_t *mask, realm_error *err)
+{
+    if (llg_matcher_compute_mask_into(g->llg, mask, g->n_words * sizeof *mask) == 0)
+        return REALM_OK;
+    return failed(g, "the grammar is too much work", err);
+}
+
+realm_status rl_grammar_accept(rl_grammar *g, uint32_t id, realm_error *err)
+{
+    bool over = llg_matcher_is_stopped(g->llg) && !llg_matcher_is_error(g->llg);
+
+    /* Where the text can only end, the parser has stopped by itself and takes nothing more. */
+    if (over && rl_vocab_is_eog(g->vocab, id))
+        return REALM_OK;
+    if (!over && llg_matcher_consume_token(g->llg, id) == 0)
+        return REALM_OK;
+    return failed(g, "the grammar does not allow the id", err);
+}
