@@ -5,12 +5,17 @@
 #define PREFILL_NS   60000000u /* a step with decoding rows spends about this much on prompts */
 #define PREFILL_ROWS 16u       /* but computes at least so many of them */
 
-/* Positions from which on a job wants logits. */
-static uint32_t first_logit(const rl_seq *s)
+/* The position from which on a job wants logits, or states for a mean. What it was given before an
+ * eviction it does not want again. */
+static uint32_t first_wanted(const rl_seq *s)
 {
-    switch (s->run.job->kind) {
+    const rl_job *job = s->run.job;
+
+    switch (job->kind) {
     case RL_JOB_SCORE:
-        return s->run.len0 + s->run.n_scored; /* evicted meanwhile: the rest */
+        return (uint32_t)((int64_t)s->run.len0 + job->first_row) + s->run.n_given;
+    case RL_JOB_EMBED:
+        return s->run.len0 + s->run.n_given;
     case RL_JOB_LAYER:
         return s->len; /* none */
     default:
@@ -22,11 +27,13 @@ static uint32_t first_logit(const rl_seq *s)
  * there is no room, in memory or in the batch */
 static bool add_span(rl_batch *b, rl_seq *s, uint32_t n)
 {
-    uint32_t pos = s->n_computed, first = first_logit(s), logits;
+    uint32_t pos = s->n_computed, first = first_wanted(s), wanted, logits;
+    bool states = s->run.job->kind == RL_JOB_EMBED;
 
     if (rl_room_reserve(s, pos, s->len - pos) != REALM_OK)
         return false;
-    logits = pos + n > first ? pos + n - (first > pos ? first : pos) : 0;
+    wanted = pos + n > first ? pos + n - (first > pos ? first : pos) : 0;
+    logits = states ? 0 : wanted;
     if (logits > b->max_logits - b->n_logits) {
         uint32_t drop = logits - (b->max_logits - b->n_logits);
 
@@ -36,11 +43,16 @@ static bool add_span(rl_batch *b, rl_seq *s, uint32_t n)
         logits -= drop;
     }
     s->run.in_batch = true;
-    b->spans[b->n] =
-        (rl_span){ .kv = &s->kv, .pos = pos, .n = n, .ids = s->ids + pos, .n_logits = logits };
+    b->spans[b->n] = (rl_span){ .kv = &s->kv,
+                                .pos = pos,
+                                .n = n,
+                                .ids = s->ids + pos,
+                                .n_logits = logits,
+                                .n_hidden = states ? wanted : 0 };
     b->seqs[b->n++] = s;
     b->n_rows += n;
     b->n_logits += logits;
+    b->n_hidden += states ? wanted : 0;
     return true;
 }
 
@@ -103,7 +115,7 @@ void rl_batch_build(rl_engine *e, rl_lm *lm)
     rl_seq *cands = NULL;
     uint32_t left;
 
-    b->n = b->n_rows = b->n_logits = b->n_draws = 0;
+    b->n = b->n_rows = b->n_logits = b->n_hidden = b->n_draws = 0;
     add_decoding(e, lm, &cands);
     left = prefill_rows(e, lm);
     while (cands && left) {

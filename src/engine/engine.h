@@ -14,6 +14,7 @@
 #define RL_ENGINE_ENGINE_H
 
 #include "model/model.h"
+#include "sample/grammar.h"
 #include "sample/sample.h"
 #include "token/token.h"
 
@@ -34,7 +35,7 @@ void rl_engine_free(rl_engine *e); /* cancels what runs, waits for it; NULL is f
 
 /* Counters since start, readable from any thread. */
 typedef struct rl_engine_stats {
-    uint64_t jobs_posted, jobs_done; /* compute jobs: generate, logits, layer, head, score */
+    uint64_t jobs_posted, jobs_done; /* jobs that compute */
     uint64_t steps, rows;            /* rows: tokens computed */
     uint64_t prompt_tokens, generated_tokens;
     uint64_t busy_ns; /* time inside steps */
@@ -67,6 +68,8 @@ const rl_vocab *rl_lm_vocab(const rl_lm *lm);
 /* The compiled chat template, or NULL with the reason in err (EUNSUPPORTED: the model has none). */
 const rl_chat *rl_lm_chat(const rl_lm *lm, realm_error *err);
 uint32_t rl_lm_n_ctx(const rl_lm *lm);
+/* Its vocabulary as grammars see it, made at the first call: on a helper. NULL with the reason. */
+const rl_grammar_env *rl_lm_grammar(rl_lm *lm, realm_error *err);
 
 /* ---- sequences ------------------------------------------------------------------------------- */
 
@@ -86,6 +89,7 @@ typedef enum rl_job_kind {
     RL_JOB_GENERATE, /* append ids, then draw until something stops it */
     RL_JOB_LOGITS,   /* append ids, give the raw logits after the last token */
     RL_JOB_SCORE,    /* append ids, give the logits after every one of them, row by row */
+    RL_JOB_EMBED,    /* append ids, give the mean of their states after the final norm */
     RL_JOB_LAYER,    /* one layer over hidden states; taints the sequence */
     RL_JOB_HEAD,     /* final norm and head of one hidden state */
     RL_JOB_TRUNCATE, /* keep the first n tokens */
@@ -108,7 +112,7 @@ struct rl_job {
     void *ctx;                 /* the poster's */
     void (*done)(rl_job *job); /* engine thread, once; may free the job and what it points to */
 
-    /* GENERATE, LOGITS, SCORE */
+    /* GENERATE, LOGITS, SCORE, EMBED */
     const uint32_t *ids; /* [n_ids] to append, borrowed until done; checked: < n_vocab */
     uint32_t n_ids;
 
@@ -126,10 +130,13 @@ struct rl_job {
     /* LOGITS, HEAD: logits [n_vocab], the poster's. SCORE: called per row instead. */
     float *logits;
     void (*row)(rl_job *job, uint32_t index, const float *logits);
+    /* SCORE: index in ids of the first one after which logits are wanted; -1: those after the last
+     * token before ids come first. ids may be empty then. */
+    int32_t first_row;
 
     /* LAYER, HEAD */
     uint32_t layer, pos; /* pos: position of the first hidden state for this layer */
-    float *hidden;       /* [n_hidden][n_embd], changed in place by LAYER */
+    float *hidden; /* [n_hidden][n_embd], changed in place by LAYER; EMBED: the mean [n_embd] */
     uint32_t n_hidden;
 
     /* TRUNCATE, FORK */
@@ -148,6 +155,8 @@ struct rl_job {
     rl_job *next;
     void *waiter;
 };
+
+bool rl_job_computes(const rl_job *job); /* all but TRUNCATE and FORK: what jobs_posted counts */
 
 /* -> OK: done will be called. EBUSY (queue full, or the sequence has a job) | EINVAL | ECONTEXT:
  * refused, done will not be called. Any thread. */

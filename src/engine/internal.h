@@ -37,7 +37,7 @@ struct rl_job_state {
     rl_place place;
     bool waiting; /* found no KV room at its last try */
     bool in_batch;
-    uint32_t n_scored;           /* rows that a SCORE job has given */
+    uint32_t n_given;            /* rows that a SCORE or EMBED job has taken in */
     uint32_t len0;               /* the sequence's length before the job */
     uint64_t order;              /* smaller is senior */
     uint64_t start_ns, first_ns; /* first step, first id */
@@ -96,6 +96,8 @@ struct rl_lm {
     rl_vocab *vocab;
     rl_chat *chat; /* NULL: chat_err says why */
     realm_error chat_err;
+    pthread_mutex_t grammar_lock;
+    rl_grammar_env *grammar; /* grammar_lock; NULL before the first grammar */
     uint32_t n_ctx;
 
     rl_kv_pool *pool; /* engine thread from here on; made by the first job */
@@ -112,7 +114,7 @@ typedef struct rl_batch {
     rl_span *spans;
     rl_seq **seqs;
     rl_seq **draws; /* those that draw an id after this step */
-    uint32_t n, n_rows, n_logits, n_draws;
+    uint32_t n, n_rows, n_logits, n_hidden, n_draws;
     uint32_t max_logits; /* rows of logits that a step of this model may ask for */
 } rl_batch;
 
@@ -143,7 +145,7 @@ struct rl_engine {
     rl_owner *owners;
     uint64_t order, turn;
     rl_batch batch;
-    float *logits; /* owned pages */
+    float *logits; /* owned pages: what a step gives, logits and states */
     size_t logits_bytes;
 
     _Atomic uint64_t jobs_posted, jobs_done, steps, rows, prompt_tokens, generated_tokens, busy_ns;

@@ -6,12 +6,15 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
+#include <string.h>
+
 static bool appends(const rl_job *job)
 {
-    return job->kind == RL_JOB_GENERATE || job->kind == RL_JOB_LOGITS || job->kind == RL_JOB_SCORE;
+    return job->kind == RL_JOB_GENERATE || job->kind == RL_JOB_LOGITS ||
+           job->kind == RL_JOB_SCORE || job->kind == RL_JOB_EMBED;
 }
 
-static bool computes(const rl_job *job)
+bool rl_job_computes(const rl_job *job)
 {
     return job->kind != RL_JOB_TRUNCATE && job->kind != RL_JOB_FORK;
 }
@@ -47,6 +50,16 @@ static realm_status check_generate(const rl_job *job, realm_error *err)
     return REALM_OK;
 }
 
+static realm_status check_score(const rl_job *job, realm_error *err)
+{
+    if (!job->row || (job->n_ids == 0 && job->first_row >= 0))
+        return realm_fail(err, REALM_EINVAL, "scoring needs ids and a row callback");
+    if (job->first_row < -1 || job->first_row > (int64_t)job->n_ids - 1)
+        return realm_fail(err, REALM_EINVAL, "the first row %d is none of the %u ids'",
+                          job->first_row, job->n_ids);
+    return REALM_OK;
+}
+
 static realm_status check_layer(const rl_job *job, realm_error *err)
 {
     const rl_lm *lm = job->seq->lm;
@@ -78,9 +91,11 @@ realm_status rl_job_check(const rl_job *job, realm_error *err)
     case RL_JOB_LOGITS:
         return job->logits ? REALM_OK : realm_fail(err, REALM_EINVAL, "no room for the logits");
     case RL_JOB_SCORE:
-        return job->row && job->n_ids
+        return check_score(job, err);
+    case RL_JOB_EMBED:
+        return job->hidden && job->n_ids
                    ? REALM_OK
-                   : realm_fail(err, REALM_EINVAL, "scoring needs ids and a row callback");
+                   : realm_fail(err, REALM_EINVAL, "an embedding needs ids and room for it");
     case RL_JOB_LAYER:
     case RL_JOB_HEAD:
         return check_layer(job, err);
@@ -95,14 +110,20 @@ realm_status rl_job_check(const rl_job *job, realm_error *err)
     return realm_fail(err, REALM_EINVAL, "unknown kind of job %d", (int)job->kind);
 }
 
+/* The logits after the last token that is there already. */
+static bool wants_last(const rl_job *job)
+{
+    return job->kind == RL_JOB_SCORE && job->first_row < 0;
+}
+
 static realm_status check_append(const rl_job *job, realm_error *err)
 {
     const rl_seq *s = job->seq;
     uint64_t need = (uint64_t)s->len + job->n_ids + (job->kind == RL_JOB_GENERATE);
 
-    if (s->len == 0 && job->n_ids == 0)
+    if (s->len == 0 && (job->n_ids == 0 || wants_last(job)))
         return realm_fail(err, REALM_EINVAL, "the sequence is empty: append at least one token");
-    if (s->tainted && s->len == s->n_computed && job->n_ids == 0)
+    if (s->tainted && s->len == s->n_computed && (job->n_ids == 0 || wants_last(job)))
         return realm_fail(err, REALM_EINVAL,
                           "the last position came from hidden states: append at least one token");
     if (need > s->lm->n_ctx)
@@ -214,8 +235,8 @@ void rl_job_place(rl_seq *s, rl_place place)
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-/* Records the ids. With nothing new to compute the last token is computed once more: its logits are
- * what the job asks for. */
+/* Records the ids. Where the job asks for the logits after the last token that was there and that
+ * is computed already, it is computed once more. */
 static realm_status take_ids(rl_seq *s, rl_job *job)
 {
     realm_status st = rl_room_fits(s, (uint64_t)s->len + job->n_ids, &job->err);
@@ -224,12 +245,17 @@ static realm_status take_ids(rl_seq *s, rl_job *job)
         st = rl_seq_append(s, job->ids, job->n_ids, &job->err);
     if (st != REALM_OK)
         return st;
-    if (s->n_computed == s->len)
+    if (s->n_computed == s->run.len0 && (job->n_ids == 0 || wants_last(job)))
         s->n_computed--;
     if (job->kind == RL_JOB_GENERATE)
         rl_sampler_accept(job->sampler, job->ids, job->n_ids);
     rl_job_place(s, RL_PLACE_RUN);
     return REALM_OK;
+}
+
+static void clear_mean(const rl_seq *s, rl_job *job)
+{
+    memset(job->hidden, 0, rl_model_get_info(s->lm->model)->n_embd * sizeof *job->hidden);
 }
 
 /* What needs no computing ends here. */
@@ -241,6 +267,9 @@ static void start(rl_seq *s, rl_job *job)
     case RL_JOB_GENERATE:
     case RL_JOB_LOGITS:
     case RL_JOB_SCORE:
+    case RL_JOB_EMBED:
+        if (job->kind == RL_JOB_EMBED)
+            clear_mean(s, job);
         st = take_ids(s, job);
         if (st == REALM_OK)
             return;
@@ -333,7 +362,7 @@ void rl_job_finish(rl_seq *s, realm_status st, rl_finish finish)
     if (st != REALM_OK)
         restore(s, job);
     fill_results(s, job, st, finish);
-    if (computes(job)) {
+    if (rl_job_computes(job)) {
         atomic_fetch_add(&e->jobs_done, 1);
         atomic_fetch_add(&e->prompt_tokens, st == REALM_OK ? job->n_ids : 0);
     }

@@ -16,6 +16,8 @@ static bool same(const rl_lm *lm, const char *path, const rl_lm_opts *o)
 
 static void close_all(rl_lm *lm)
 {
+    rl_grammar_env_free(lm->grammar);
+    lm->grammar = NULL;
     rl_chat_close(lm->chat);
     rl_vocab_close(lm->vocab);
     rl_model_close(lm->model);
@@ -27,6 +29,7 @@ static void close_all(rl_lm *lm)
 static void lm_delete(rl_lm *lm)
 {
     close_all(lm);
+    (void)pthread_mutex_destroy(&lm->grammar_lock);
     rl_free(lm->path);
     rl_free(lm);
 }
@@ -100,6 +103,7 @@ static rl_lm *lm_new(rl_engine *e, const char *path, const rl_lm_opts *opts)
         rl_free(lm);
         return NULL;
     }
+    (void)pthread_mutex_init(&lm->grammar_lock, NULL);
     lm->engine = e;
     lm->opts = *opts;
     lm->refs = 1;
@@ -234,4 +238,17 @@ const rl_chat *rl_lm_chat(const rl_lm *lm, realm_error *err)
 uint32_t rl_lm_n_ctx(const rl_lm *lm)
 {
     return lm->n_ctx;
+}
+
+/* Those who ask at the same time wait for the first; a failure is tried again by the next. */
+const rl_grammar_env *rl_lm_grammar(rl_lm *lm, realm_error *err)
+{
+    const rl_grammar_env *env;
+
+    (void)pthread_mutex_lock(&lm->grammar_lock);
+    if (!lm->grammar && rl_grammar_env_new(&lm->grammar, lm->vocab, err) != REALM_OK)
+        lm->grammar = NULL;
+    env = lm->grammar;
+    (void)pthread_mutex_unlock(&lm->grammar_lock);
+    return env;
 }

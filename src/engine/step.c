@@ -18,37 +18,51 @@ static uint32_t most_logits(const rl_engine *e, const rl_lm *lm)
     return rows < e->opts.max_rows ? (uint32_t)rows : e->opts.max_rows;
 }
 
-/* Gives every span the place of its logits: a LOGITS job's own, else rows of the engine's. */
-static realm_status place_logits(rl_engine *e, const rl_lm *lm, realm_error *err)
+/* Room for that many floats of results. */
+static realm_status fit_results(rl_engine *e, size_t n_floats, realm_error *err)
+{
+    size_t need = (n_floats * sizeof(float) + ((1u << 21) - 1)) >> 21 << 21;
+
+    if (need <= e->logits_bytes)
+        return REALM_OK;
+    rl_pages_unmap(e->logits, e->logits_bytes);
+    e->logits = rl_pages_map(need);
+    e->logits_bytes = e->logits ? need : 0;
+    if (e->logits)
+        return REALM_OK;
+    return realm_fail(err, REALM_ENOMEM, "no memory for the results of %u rows",
+                      e->batch.n_logits + e->batch.n_hidden);
+}
+
+/* Gives every span the place of its logits, a LOGITS job's own, else the engine's, or of its
+ * states.
+ */
+static realm_status place_results(rl_engine *e, const rl_lm *lm, realm_error *err)
 {
     rl_batch *b = &e->batch;
     size_t n_vocab = rl_model_get_info(lm->model)->n_vocab, at = 0;
-    size_t need = (b->n_logits * n_vocab * sizeof(float) + ((1u << 21) - 1)) >> 21 << 21;
+    size_t n_embd = rl_model_get_info(lm->model)->n_embd;
+    realm_status st = fit_results(e, b->n_logits * n_vocab + b->n_hidden * n_embd, err);
 
-    if (need > e->logits_bytes) {
-        rl_pages_unmap(e->logits, e->logits_bytes);
-        e->logits = rl_pages_map(need);
-        e->logits_bytes = e->logits ? need : 0;
-        if (!e->logits)
-            return realm_fail(err, REALM_ENOMEM, "no memory for the logits of %u rows",
-                              b->n_logits);
-    }
-    for (uint32_t i = 0; i < b->n; i++) {
+    for (uint32_t i = 0; i < b->n && st == REALM_OK; i++) {
         const rl_job *job = b->seqs[i]->run.job;
+        rl_span *span = &b->spans[i];
 
-        if (!b->spans[i].n_logits)
-            continue;
-        b->spans[i].logits = job->kind == RL_JOB_LOGITS ? job->logits : e->logits + at;
-        at += b->spans[i].n_logits * n_vocab;
+        if (span->n_logits)
+            span->logits = job->kind == RL_JOB_LOGITS ? job->logits : e->logits + at;
+        at += span->n_logits * n_vocab;
+        if (span->n_hidden)
+            span->hidden = e->logits + at;
+        at += span->n_hidden * n_embd;
     }
-    return REALM_OK;
+    return st;
 }
 
 static realm_status forward(rl_engine *e, rl_lm *lm, realm_error *err)
 {
     rl_batch *b = &e->batch;
     uint64_t begin = rl_clock_ns(), took;
-    realm_status st = place_logits(e, lm, err);
+    realm_status st = place_results(e, lm, err);
 
     for (uint32_t i = 0; i < b->n; i++)
         if (!b->seqs[i]->run.start_ns)
@@ -101,6 +115,8 @@ static void deliver(rl_engine *e, rl_seq *s)
         return;
     }
     if (st == REALM_OK)
+        st = rl_sampler_advance(job->sampler, id, &job->err);
+    if (st == REALM_OK)
         st = rl_seq_append(s, &id, 1, &job->err);
     if (st != REALM_OK) {
         rl_job_finish(s, st, RL_FINISH_NONE);
@@ -108,7 +124,6 @@ static void deliver(rl_engine *e, rl_seq *s)
     }
     if (!s->run.first_ns)
         s->run.first_ns = rl_clock_ns();
-    rl_sampler_accept(job->sampler, &id, 1);
     job->n_generated++;
     atomic_fetch_add(&e->generated_tokens, 1);
     if (job->token)
@@ -133,7 +148,21 @@ static void give_rows(rl_seq *s, const rl_span *span, uint32_t n_vocab)
     rl_job *job = s->run.job;
 
     for (uint32_t i = 0; i < span->n_logits; i++)
-        job->row(job, s->run.n_scored++, span->logits + (size_t)i * n_vocab);
+        job->row(job, s->run.n_given++, span->logits + (size_t)i * n_vocab);
+}
+
+/* In the order of positions, however they were cut into spans. */
+static void add_states(rl_seq *s, const rl_span *span, uint32_t n_embd)
+{
+    rl_job *job = s->run.job;
+
+    for (uint32_t i = 0; i < span->n_hidden; i++, s->run.n_given++)
+        for (uint32_t k = 0; k < n_embd; k++)
+            job->hidden[k] += span->hidden[(size_t)i * n_embd + k];
+    if (s->n_computed < s->len)
+        return;
+    for (uint32_t k = 0; k < n_embd; k++)
+        job->hidden[k] /= (float)job->n_ids;
 }
 
 /* What a span's rows were computed for. Sequences that draw are collected. */
@@ -144,6 +173,8 @@ static void take_span(rl_engine *e, rl_seq *s, const rl_span *span)
     s->n_computed += span->n;
     if (job->kind == RL_JOB_SCORE)
         give_rows(s, span, rl_model_get_info(s->lm->model)->n_vocab);
+    if (job->kind == RL_JOB_EMBED)
+        add_states(s, span, rl_model_get_info(s->lm->model)->n_embd);
     if (s->n_computed < s->len)
         return;
     if (job->kind == RL_JOB_GENERATE) {

@@ -42,8 +42,8 @@ struct rl_stream {
 
 static void stream_free(rl_stream *s)
 {
+    rl_sampler_free(s->sampler); /* before the sequence, which keeps the model of its grammar */
     rl_seq_close(s->seq);
-    rl_sampler_free(s->sampler);
     rl_free(s->ids);
     rl_free(s->stop_ids);
     rl_cut_deinit(&s->cut);
@@ -192,15 +192,6 @@ static realm_status post(rl_stream *s, const rl_stream_opts *o, realm_error *err
     return rl_engine_post(s->engine, &s->job, err);
 }
 
-/* Frees what was taken when there is not even memory for the stream. */
-static realm_status start_failed(const rl_stream_opts *o, realm_error *err)
-{
-    rl_seq_close(o->seq);
-    rl_sampler_free(o->sampler);
-    rl_free(o->ids);
-    return realm_fail(err, REALM_ENOMEM, "no memory for a stream");
-}
-
 realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_error *err)
 {
     rl_stream *s = rl_alloc(sizeof *s);
@@ -208,7 +199,7 @@ realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_
 
     *out = NULL;
     if (!s)
-        return start_failed(opts, err);
+        return realm_fail(err, REALM_ENOMEM, "no memory for a stream");
     s->engine = opts->engine;
     s->seq = opts->seq;
     s->sampler = opts->sampler;
@@ -224,10 +215,14 @@ realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_
     st = take_options(s, opts, err);
     if (st == REALM_OK)
         st = post(s, opts, err);
-    if (st != REALM_OK)
-        stream_free(s);
-    else
+    if (st == REALM_OK) {
         *out = s;
+        return REALM_OK;
+    }
+    s->seq = NULL; /* all three stay the caller's */
+    s->sampler = NULL;
+    s->ids = NULL;
+    stream_free(s);
     return st;
 }
 
@@ -290,6 +285,28 @@ uint32_t rl_stream_drawn(const rl_stream *s)
     return n;
 }
 
+bool rl_stream_release(rl_stream *s, rl_seq **seq, rl_sampler **sampler, bool *kept)
+{
+    bool done;
+
+    (void)pthread_mutex_lock(&s->lock);
+    done = s->done;
+    if (done) {
+        *seq = s->seq;
+        *sampler = s->sampler;
+        *kept = s->job.status == REALM_OK || s->job.n_generated > 0;
+        s->seq = NULL;
+        s->sampler = NULL;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return done;
+}
+
+void rl_stream_cancel(rl_stream *s)
+{
+    rl_engine_cancel(s->engine, &s->job); /* nothing when it is done */
+}
+
 void rl_stream_close(rl_stream *s)
 {
     if (!s)
@@ -299,6 +316,6 @@ void rl_stream_close(rl_stream *s)
     while (s->notifying && !pthread_equal(s->notifier, pthread_self()))
         (void)pthread_cond_wait(&s->quiet, &s->lock);
     (void)pthread_mutex_unlock(&s->lock);
-    rl_engine_cancel(s->engine, &s->job); /* nothing when it is done */
+    rl_stream_cancel(s);
     let_go(s);
 }

@@ -14,9 +14,10 @@ typedef struct rl_stream rl_stream;
 
 typedef struct rl_stream_opts {
     rl_engine *engine;
-    rl_seq *seq;         /* taken: closed with the stream */
-    rl_sampler *sampler; /* taken */
-    uint32_t *ids;       /* taken (rl_free): the prompt */
+    /* Taken when it starts: */
+    rl_seq *seq;         /* closed with the stream, unless it is released before */
+    rl_sampler *sampler; /* likewise */
+    uint32_t *ids;       /* rl_free: the prompt */
     uint32_t n_ids;
     uint32_t max_tokens;
     const uint32_t *stop_ids; /* copied */
@@ -36,7 +37,7 @@ typedef struct rl_stream_end {
     uint64_t prefill_ns, decode_ns;
 } rl_stream_end;
 
-/* Starts generating. On failure everything taken is freed. */
+/* Starts generating. On failure nothing is taken. */
 realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts,
                              realm_error *err) REALM_MUST_USE;
 
@@ -49,6 +50,11 @@ bool rl_stream_ended(const rl_stream *s, rl_stream_end *end); /* true: all text 
 /* Ids drawn so far, read or not: what a stream that is closed early has cost. */
 uint32_t rl_stream_drawn(const rl_stream *s);
 
+/* Once the engine is done with the job: moves sequence and sampler out of the stream, whose text
+ * can still be read. *kept: the sequence has recorded the prompt (a job that failed before it gave
+ * anything leaves it as it was). -> false: it still runs (notify is called when it is over) */
+bool rl_stream_release(rl_stream *s, rl_seq **seq, rl_sampler **sampler, bool *kept);
+void rl_stream_cancel(rl_stream *s); /* ends with ECANCELLED unless it is done before */
 /* Cancels if it runs; frees after the engine let go. No notify after it returns. NULL is fine. */
 void rl_stream_close(rl_stream *s);
 

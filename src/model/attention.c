@@ -95,7 +95,7 @@ static uint32_t first_wanted(const rl_step *s, const rl_span *span)
 {
     bool last = s->trim && s->il + 1 == s->m->params.n_layers;
 
-    return last ? span->n - span->n_logits : 0;
+    return last ? span->n - (span->n_logits + span->n_hidden) : 0; /* one of the two is 0 */
 }
 
 static void short_item(void *ctx, uint32_t item, uint32_t worker)

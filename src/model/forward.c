@@ -7,6 +7,7 @@
 static void check_span(const rl_model *m, const rl_span *span)
 {
     RL_ASSERT(span->n >= 1 && span->n_logits <= span->n && span->pos <= UINT32_MAX - span->n);
+    RL_ASSERT(span->n_hidden <= span->n && !(span->n_logits && span->n_hidden));
     RL_ASSERT(span->kv->n_blocks >= (span->pos + span->n - 1) / RL_KV_BLOCK + 1);
     RL_ASSERT(rl_kv_pool_layout(span->kv->pool)->n_groups == m->n_groups);
 }
@@ -38,18 +39,24 @@ static realm_status init_step(rl_step *s, rl_forward *f, const rl_model *m, cons
     return REALM_OK;
 }
 
-/* The rows whose logits are wanted, and where those go. */
+/* Keeps the last n rows of a span; row j's result goes to out + j * ldo. */
+static void keep_last(rl_step *s, uint32_t span, uint32_t n, float *out, size_t ldo)
+{
+    for (uint32_t j = 0; j < n; j++) {
+        s->f->keep[s->rows] = s->f->span_row[span] + s->spans[span].n - n + j;
+        s->f->dest[s->rows++] = out + j * ldo;
+    }
+}
+
+/* The rows of which something is wanted, and where that goes: first those with logits. */
 static void keep_wanted(rl_step *s)
 {
     s->rows = 0;
-    for (uint32_t i = 0; i < s->n_spans; i++) {
-        const rl_span *span = &s->spans[i];
-
-        for (uint32_t j = 0; j < span->n_logits; j++) {
-            s->f->keep[s->rows] = s->f->span_row[i] + span->n - span->n_logits + j;
-            s->f->dest[s->rows++] = span->logits + (size_t)j * s->m->params.n_vocab;
-        }
-    }
+    for (uint32_t i = 0; i < s->n_spans; i++)
+        keep_last(s, i, s->spans[i].n_logits, s->spans[i].logits, s->m->params.n_vocab);
+    s->n_logits = s->rows;
+    for (uint32_t i = 0; i < s->n_spans; i++)
+        keep_last(s, i, s->spans[i].n_hidden, s->spans[i].hidden, s->m->params.n_embd);
     s->keep = s->f->keep;
 }
 
@@ -118,6 +125,9 @@ realm_status rl_forward_run(rl_forward *f, const rl_model *m, const rl_span *spa
     rl_step_begin(&s, f->x[0]);
     for (uint32_t il = 0; il < m->params.n_layers; il++)
         run_layer(&s, il);
+    if (s.rows > s.n_logits)
+        rl_step_states(&s);
+    s.rows = s.n_logits;
     if (s.rows)
         rl_step_head(&s);
     return REALM_OK;

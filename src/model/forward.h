@@ -47,7 +47,7 @@ struct rl_forward {
     float *cos[RL_ROPES], *sin[RL_ROPES]; /* [R][n_rot / 2] */
     uint32_t *row_span, *row_pos, *keep;  /* [R] */
     uint32_t *span_row;                   /* [R] first row of a span */
-    float **dest;                         /* [R] where a row's logits go */
+    float **dest;                         /* [R] where a row's logits or state go */
     rl_att_part *parts;                   /* [R] */
 };
 
@@ -71,7 +71,8 @@ typedef struct rl_step {
     uint32_t n_spans;
     uint32_t n_rows;      /* of all spans */
     uint32_t rows;        /* still wanted: n_rows, fewer after the last layer's attention */
-    bool trim;            /* only rows with logits go past the last layer's attention */
+    bool trim;            /* only rows that are asked for go past the last layer's attention */
+    uint32_t n_logits;    /* of them: those with logits, the first; the others' states are wanted */
     const uint32_t *keep; /* wanted row i was row keep[i]; NULL: they are the same */
     const float *x;       /* residual rows */
     float *x_next;
@@ -103,6 +104,7 @@ void rl_step_input_plain(rl_step *s, const float *from, uint32_t k, uint32_t for
 const rl_acts *rl_step_acts(rl_step *s, uint32_t item, uint32_t worker);
 void rl_step_input_done(rl_step *s);            /* after the region that read a normed input */
 void rl_step_finish(rl_step *s, float *hidden); /* hidden = x + delta */
+void rl_step_states(rl_step *s); /* final norm of rows [n_logits, rows) into f->dest */
 
 /* linear.c */
 void rl_step_linear(rl_step *s, const rl_linear *jobs, uint32_t n_jobs);

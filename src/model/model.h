@@ -88,6 +88,8 @@ typedef struct rl_span {
     const uint32_t *ids; /* [n], each < n_vocab; for rl_forward_run */
     uint32_t n_logits;   /* logits of the last n_logits tokens are wanted, 0..n */
     float *logits;       /* [n_logits][n_vocab]; for rl_forward_run */
+    uint32_t n_hidden;   /* or states after the final norm of the last n_hidden tokens, 0..n */
+    float *hidden;       /* [n_hidden][n_embd]; for rl_forward_run */
 } rl_span;
 
 typedef struct rl_forward

@@ -103,6 +103,27 @@ static void finish_chunk(void *ctx, uint32_t item, uint32_t worker)
         sum_row(s, i, &s->f->workers[worker], s->hidden + (size_t)i * s->m->params.n_embd);
 }
 
+static void state_chunk(void *ctx, uint32_t item, uint32_t worker)
+{
+    rl_step *s = ctx;
+    rl_worker *w = &s->f->workers[worker];
+    uint32_t begin = s->n_logits + item * CHUNK_ROWS;
+    uint32_t end = begin + CHUNK_ROWS < s->rows ? begin + CHUNK_ROWS : s->rows;
+
+    for (uint32_t i = begin; i < end; i++) {
+        sum_row(s, i, w, w->x);
+        s->kn->rmsnorm(w->x, s->m->globals.output_norm, s->m->params.eps, s->m->params.n_embd,
+                       s->f->dest[i]);
+    }
+}
+
+void rl_step_states(rl_step *s)
+{
+    uint32_t n = s->rows - s->n_logits;
+
+    rl_work_run(s->f->work, (n + CHUNK_ROWS - 1) / CHUNK_ROWS, state_chunk, s);
+}
+
 void rl_step_finish(rl_step *s, float *hidden)
 {
     s->hidden = hidden;

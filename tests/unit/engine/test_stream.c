@@ -302,25 +302,72 @@ static void a_full_context_ends_with_its_text(void **state)
     h.lm = lm;
 }
 
-/* Everything that was given is freed (the leak check of the sanitizer build sees to it). */
-static void a_refused_stream_frees_what_it_took(void **state)
+/* What a stream did not take is the caller's still, and usable. */
+static void a_refused_stream_takes_nothing(void **state)
 {
     const char *empty[1] = { "" };
     rl_stream_opts o = options(1, 10);
+    rl_stream_end end;
     realm_error err;
     rl_stream *s;
+    rl_buf got;
 
     (void)state;
     o.stops = empty;
     o.n_stops = 1;
     assert_int_equal(rl_stream_start(&s, &o, &err), REALM_EINVAL);
     assert_null(s);
-    o = options(1, 0);
+    o.n_stops = 0;
+    o.max_tokens = 0;
     assert_int_equal(rl_stream_start(&s, &o, &err), REALM_EINVAL);
-    o = options(1, 10);
-    o.ids[3] = h.n_vocab;
+    o.max_tokens = 10;
+    o.ids[3] += h.n_vocab;
     assert_int_equal(rl_stream_start(&s, &o, &err), REALM_EINVAL);
+    o.ids[3] -= h.n_vocab;
+    s = start(&o);
+    read_all(s, 100, &got, &end);
+    assert_int_equal(end.status, REALM_OK);
+    rl_buf_deinit(&got);
+    rl_stream_close(s);
     rl_stream_close(NULL);
+}
+
+/* Sequence and sampler come back when the job is done, not before, with what was drawn. */
+static void a_stream_gives_back_what_it_took(void **state)
+{
+    rl_stream_opts o = options(1, 1000);
+    rl_stream *s = start(&o);
+    rl_sampler *sampler = NULL;
+    rl_stream_end end;
+    rl_seq *seq = NULL;
+    bool kept = false;
+    uint32_t n;
+    rl_buf got;
+
+    (void)state;
+    assert_false(rl_stream_release(s, &seq, &sampler, &kept)); /* it pauses after 256 tokens */
+    rl_stream_cancel(s);
+    while (!rl_stream_release(s, &seq, &sampler, &kept))
+        ;
+    assert_ptr_equal(seq, o.seq);
+    assert_ptr_equal(sampler, o.sampler);
+    n = rl_seq_len(seq);
+    assert_int_equal(n, kept ? PROMPT + rl_stream_drawn(s) : 0);
+    read_all(s, 100, &got, &end); /* the text that was there can still be read */
+    assert_int_equal(end.status, REALM_ECANCELLED);
+    rl_buf_deinit(&got);
+    rl_stream_close(s);
+    o.ids = copy_ids(2); /* both go on */
+    o.max_tokens = 5;
+    s = start(&o);
+    read_all(s, 100, &got, &end);
+    assert_int_equal(end.status, REALM_OK);
+    assert_true(rl_stream_release(s, &seq, &sampler, &kept) && kept);
+    assert_int_equal(rl_seq_len(seq), n + PROMPT + end.n_generated);
+    rl_buf_deinit(&got);
+    rl_stream_close(s);
+    rl_seq_close(seq);
+    rl_sampler_free(sampler);
 }
 
 /* Readers wait on their own condition that notify signals; some give up midway. */
@@ -436,7 +483,8 @@ int main(void)
         cmocka_unit_test(small_buffers_get_whole_characters),
         cmocka_unit_test(an_unread_stream_pauses),
         cmocka_unit_test(a_full_context_ends_with_its_text),
-        cmocka_unit_test(a_refused_stream_frees_what_it_took),
+        cmocka_unit_test(a_refused_stream_takes_nothing),
+        cmocka_unit_test(a_stream_gives_back_what_it_took),
         cmocka_unit_test(many_streams_at_once),
     };
 
