@@ -82,6 +82,10 @@ int32_t realm_model_close(uint32_t model);
 REALM_IMPORT(realm, model_info)
 int32_t realm_model_info(uint32_t model, void *out, size_t cap);
 
+/* Writes the models that may be opened as JSON; capacity 0 asks for the size. May wait. */
+REALM_IMPORT(realm, model_list)
+int32_t realm_model_list(void *out, size_t cap);
+
 /* Text to token ids; flags 1 add_special, 2 parse_special; answers the number of tokens. May
  * wait. */
 REALM_IMPORT(realm, encode)
@@ -103,6 +107,81 @@ int32_t realm_chat_tokens(uint32_t model, const char *request, size_t len, uint3
 REALM_IMPORT(realm, chat_render)
 int32_t realm_chat_render(uint32_t model, const char *request, size_t len, void *out, size_t cap);
 
+/* An empty sequence of a model; answers a handle. */
+REALM_IMPORT(realm, seq_new)
+int32_t realm_seq_new(uint32_t model);
+
+/* A second sequence that begins with all of the first; answers a handle. May wait. */
+REALM_IMPORT(realm, seq_fork)
+int32_t realm_seq_fork(uint32_t seq);
+
+/* Tokens of a sequence, recorded ones included. */
+REALM_IMPORT(realm, seq_len)
+int32_t realm_seq_len(uint32_t seq);
+
+/* Closes a sequence; answers 0. */
+REALM_IMPORT(realm, seq_close)
+int32_t realm_seq_close(uint32_t seq);
+
+/* Keeps the first so many tokens of a sequence; answers 0. May wait. */
+REALM_IMPORT(realm, seq_truncate)
+int32_t realm_seq_truncate(uint32_t seq, uint32_t keep);
+
+/* Records ids at the end of a sequence, to be computed when they are needed; answers 0. */
+REALM_IMPORT(realm, seq_append)
+int32_t realm_seq_append(uint32_t seq, const uint32_t *ids, uint32_t n_ids);
+
+/* Draws the next id with a sampler and records it; answers the id, end tokens too. May wait. */
+REALM_IMPORT(realm, seq_next)
+int32_t realm_seq_next(uint32_t seq, uint32_t sampler);
+
+/* The same for 1 to 16 sequences at once, each with its own sampler; an item that fails has its
+ * error as id; answers their number. May wait. */
+REALM_IMPORT(realm, seqs_next)
+int32_t realm_seqs_next(const uint32_t *seqs, uint32_t n_seqs, const uint32_t *samplers,
+                        uint32_t n_samplers, uint32_t *out_ids, uint32_t cap);
+
+/* Writes the raw logits after the last token; answers their number. May wait. */
+REALM_IMPORT(realm, seq_logits)
+int32_t realm_seq_logits(uint32_t seq, float *out_logits, uint32_t cap);
+
+/* Writes the k best next ids and their log-probabilities, best first; answers k. May wait. */
+REALM_IMPORT(realm, seq_topk)
+int32_t realm_seq_topk(uint32_t seq, uint32_t k, uint32_t *out_ids, uint32_t cap_ids,
+                       float *out_logprobs, uint32_t cap_logprobs);
+
+/* Writes the log-probability of each id after what precedes it, and leaves the sequence as it
+ * is; answers their number. May wait. */
+REALM_IMPORT(realm, seq_score)
+int32_t realm_seq_score(uint32_t seq, const uint32_t *ids, uint32_t n_ids, float *out_logprobs,
+                        uint32_t cap);
+
+/* A sampler for sequences of a model by parameters as JSON (empty: greedy); answers a handle.
+ * May wait. */
+REALM_IMPORT(realm, sampler_new)
+int32_t realm_sampler_new(uint32_t model, const char *params, size_t len);
+
+/* A second sampler in the state of the first; answers a handle. */
+REALM_IMPORT(realm, sampler_clone)
+int32_t realm_sampler_clone(uint32_t sampler);
+
+/* Allows only the ids whose bit is set (bit id % 8 of byte id / 8) in the next draw; answers 0. */
+REALM_IMPORT(realm, sampler_mask)
+int32_t realm_sampler_mask(uint32_t sampler, const void *bits, size_t n_bytes);
+
+/* Counts ids for the penalties; answers 0. */
+REALM_IMPORT(realm, sampler_accept)
+int32_t realm_sampler_accept(uint32_t sampler, const uint32_t *ids, uint32_t n_ids);
+
+/* Closes a sampler; answers 0. */
+REALM_IMPORT(realm, sampler_close)
+int32_t realm_sampler_close(uint32_t sampler);
+
+/* Starts generating on a sequence with a sampler, by max_tokens and stop as JSON; both are busy
+ * until it ends; answers a stream handle. May wait. */
+REALM_IMPORT(realm, generate_seq)
+int32_t realm_generate_seq(uint32_t seq, uint32_t sampler, const char *params, size_t len);
+
 /* Starts generating for a Request (messages, prompt or ids); answers a stream handle. May wait. */
 REALM_IMPORT(realm, generate_chat)
 int32_t realm_generate_chat(uint32_t model, const char *request, size_t len);
@@ -115,9 +194,19 @@ int32_t realm_stream_read(uint32_t stream, void *out, size_t cap);
 REALM_IMPORT(realm, stream_event)
 int32_t realm_stream_event(uint32_t stream, void *out, size_t cap);
 
-/* Closes a stream, cancelling what still runs; answers 0. */
+/* Closes a stream, cancelling what still runs; answers 0. May wait. */
 REALM_IMPORT(realm, stream_close)
 int32_t realm_stream_close(uint32_t stream);
+
+/* Waits until one of the streams has something to read, at most so many milliseconds (0 polls,
+ * -1 has no limit); answers its index. May wait. */
+REALM_IMPORT(realm, wait_any)
+int32_t realm_wait_any(const uint32_t *streams, uint32_t n_streams, int64_t timeout_ms);
+
+/* Writes the embeddings of a JSON list of 1 to 16 texts (or lists of ids), each scaled to
+ * length 1; answers the number of floats. May wait. */
+REALM_IMPORT(realm, embed)
+int32_t realm_embed(uint32_t model, const char *texts, size_t len, float *out_floats, uint32_t cap);
 
 /* Sends bytes to whoever called the program; answers 0. May wait. */
 REALM_IMPORT(realm, emit)
@@ -138,6 +227,23 @@ int64_t realm_input_len(void);
 /* Copies the request from an offset on; answers the bytes written. */
 REALM_IMPORT(realm, input_read)
 int32_t realm_input_read(int64_t offset, void *out, size_t cap);
+
+/* A header of the request, never a credential; capacity 0 asks for the size; answers the bytes
+ * written. */
+REALM_IMPORT(realm, header_get)
+int32_t realm_header_get(const char *name, size_t len, void *out, size_t cap);
+
+/* The HTTP status of the reply, 200 to 599, before its first byte; answers 0. */
+REALM_IMPORT(realm, set_status)
+int32_t realm_set_status(uint32_t status);
+
+/* Writes what the run has used so far as JSON; capacity 0 asks for the size. */
+REALM_IMPORT(realm, usage)
+int32_t realm_usage(void *out, size_t cap);
+
+/* Version of this module: 1. */
+REALM_IMPORT(realm, version)
+int32_t realm_version(void);
 
 /* Writes a line to the run's log; level 0 debug, 1 info, 2 warning, 3 error; answers 0. */
 REALM_IMPORT(realm, log)

@@ -1,6 +1,7 @@
 /* Module env, the layers: a guest walks through the model itself. Each model has one implicit
  * sequence per run; every layer of it has its own length. */
 #include "guest/abi.h"
+#include "guest/job.h"
 #include "guest/text.h"
 
 #include "guest/runtime.h"
@@ -9,10 +10,10 @@
 
 #include <string.h>
 
-/* An engine job over hidden states or for logits. */
+/* An engine job over hidden states or for logits. The numbers are copied in and out: the engine
+ * never sees a guest address. */
 typedef struct layer_op {
-    rl_op op;
-    rl_job job;
+    rl_job_op base;
     float *hidden;  /* owned */
     float *logits;  /* owned; NULL for a layer */
     uint64_t out;   /* guest address */
@@ -29,68 +30,17 @@ static void layer_destroy(rl_op *base)
     rl_free(op->logits);
 }
 
-/* rl_engine_cancel wants the job alive: our reference sees to that. */
-static void layer_cancel(rl_op *base)
-{
-    layer_op *op = (layer_op *)base;
-
-    if (!atomic_load(&base->finished))
-        rl_engine_cancel(base->run->rt->opts.engine, &op->job);
-}
-
-/* Engine thread. */
-static void layer_done(rl_job *job)
-{
-    layer_op *op = job->ctx;
-
-    op->op.status = job->status;
-    op->op.err = job->err;
-    rl_op_finish(&op->op);
-}
-
-/* The numbers are copied in and out: the engine never sees a guest address. */
-static layer_op *new_op(rl_call *c, rl_env_model *m, rl_job_kind kind)
-{
-    layer_op *op = rl_op_new(c->run, sizeof *op, NULL, layer_destroy);
-
-    if (!op)
-        return NULL;
-    op->op.cancel = layer_cancel;
-    op->job.kind = kind;
-    op->job.seq = m->layer_seq;
-    op->job.ctx = op;
-    op->job.done = layer_done;
-    return op;
-}
-
 /* The answer: the numbers are in, or it failed and nothing is written. */
 static int64_t layer_over(rl_call *c)
 {
     layer_op *op = c->state;
 
-    c->run->n_jobs--;
-    if (op->op.status != REALM_OK)
-        return rl_call_fail_err(c, &op->op.err);
+    if (op->base.op.status != REALM_OK)
+        return rl_call_fail_err(c, &op->base.op.err);
     memcpy(c->mem + op->out, op->logits ? op->logits : op->hidden, op->bytes);
     if (op->len)
-        *op->len = op->job.pos + op->job.n_hidden;
+        *op->len = op->base.job.pos + op->base.job.n_hidden;
     return (int64_t)op->bytes;
-}
-
-/* Posts the job and parks; takes the op. */
-static int64_t post(rl_call *c, layer_op *op)
-{
-    realm_error err;
-
-    rl_op_begin(&op->op);
-    if (rl_engine_post(c->run->rt->opts.engine, &op->job, &err) != REALM_OK) {
-        rl_op_unref(&op->op);
-        rl_op_unref(&op->op);
-        return rl_call_fail_err(c, &err);
-    }
-    atomic_fetch_add(&c->run->rt->jobs_from_guests, 1);
-    c->run->n_jobs++;
-    return rl_op_park(c, &op->op, layer_over);
 }
 
 /* Makes the implicit sequence of a model at its first use. -> 0, or the call's answer */
@@ -152,21 +102,21 @@ static int64_t forward(rl_call *c, rl_env_model *m, uint32_t rows)
 
     if (r != 0)
         return r;
-    op = new_op(c, m, RL_JOB_LAYER);
+    op = rl_job_op_new(c, sizeof *op, RL_JOB_LAYER, m->layer_seq, layer_destroy);
     if (op)
         op->hidden = rl_items_dup(&c->arg[2]);
     if (!op || !op->hidden) {
-        rl_op_unref(op ? &op->op : NULL);
+        rl_op_unref(op ? &op->base.op : NULL);
         return rl_call_fail(c, REALM_ENOMEM, "no memory for the hidden states");
     }
     op->out = c->arg[4].u;
     op->bytes = c->arg[2].n * sizeof(float);
     op->len = &m->layer_len[c->arg[1].u];
-    op->job.layer = (uint32_t)c->arg[1].u;
-    op->job.pos = (uint32_t)c->arg[3].u;
-    op->job.hidden = op->hidden;
-    op->job.n_hidden = rows;
-    return post(c, op);
+    op->base.job.layer = (uint32_t)c->arg[1].u;
+    op->base.job.pos = (uint32_t)c->arg[3].u;
+    op->base.job.hidden = op->hidden;
+    op->base.job.n_hidden = rows;
+    return rl_job_op_run(c, &op->base, layer_over);
 }
 
 /* Every argument is checked before the sequence is made, so a bad call leaves nothing behind. */
@@ -196,23 +146,23 @@ static int64_t head(rl_call *c, rl_env_model *m, uint32_t n_embd, uint32_t n_voc
 
     if (r != 0)
         return r;
-    op = new_op(c, m, RL_JOB_HEAD);
+    op = rl_job_op_new(c, sizeof *op, RL_JOB_HEAD, m->layer_seq, layer_destroy);
     if (op) {
         op->hidden = rl_alloc_array(n_embd, sizeof(float));
         op->logits = rl_alloc_array(n_vocab, sizeof(float));
     }
     if (!op || !op->hidden || !op->logits) {
-        rl_op_unref(op ? &op->op : NULL);
+        rl_op_unref(op ? &op->base.op : NULL);
         return rl_call_fail(c, REALM_ENOMEM, "no memory for the logits");
     }
     memcpy(op->hidden, c->arg[1].in + (c->arg[1].n - n_embd) * sizeof(float),
            n_embd * sizeof(float));
     op->out = c->arg[2].u;
     op->bytes = n_vocab * sizeof(float);
-    op->job.hidden = op->hidden;
-    op->job.n_hidden = 1;
-    op->job.logits = op->logits;
-    return post(c, op);
+    op->base.job.hidden = op->hidden;
+    op->base.job.n_hidden = 1;
+    op->base.job.logits = op->logits;
+    return rl_job_op_run(c, &op->base, layer_over);
 }
 
 int64_t rl_abi_env_realm_compute_logits(rl_call *c)

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -26,6 +28,74 @@ int64_t rl_abi_realm_input_read(rl_call *c)
                             (long long)c->arg[0].i, c->run->n_input);
     left = c->run->n_input - at;
     return rl_call_put(c, 1, c->run->input + at, left < c->arg[1].n ? left : c->arg[1].n);
+}
+
+static bool is_credential(const char *name, size_t n)
+{
+    static const char *const hidden[] = { "authorization", "proxy-authorization", "cookie",
+                                          "x-api-key", "api-key" };
+
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (strlen(hidden[i]) == n && strncasecmp(name, hidden[i], n) == 0)
+            return true;
+    return false;
+}
+
+/* The first header of that name. Keys are between the client and the host: to a program they are
+ * not there. */
+int64_t rl_abi_realm_header_get(rl_call *c)
+{
+    const char *name = (const char *)c->arg[0].in;
+    size_t n = c->arg[0].n;
+
+    for (uint32_t i = 0; i < c->run->n_headers && !is_credential(name, n); i++) {
+        const rl_header *h = &c->run->headers[i];
+
+        if (strlen(h->name) != n || strncasecmp(h->name, name, n) != 0)
+            continue;
+        if (c->arg[1].n == 0)
+            return (int64_t)strlen(h->value);
+        return rl_call_put(c, 1, h->value, strlen(h->value));
+    }
+    return rl_call_fail(c, REALM_ENOTFOUND, "the request has no header %.*s", (int)n, name);
+}
+
+/* The status goes out before the first byte of the reply. */
+int64_t rl_abi_realm_set_status(rl_call *c)
+{
+    uint64_t status = c->arg[0].u;
+
+    if (status < 200 || status > 599)
+        return rl_call_fail(c, REALM_EINVAL, "status %llu: there are 200 to 599",
+                            (unsigned long long)status);
+    if (c->run->n_output > 0)
+        return rl_call_fail(c, REALM_ECONFLICT, "the reply has begun: its status is out");
+    c->run->result.http_status = (uint32_t)status;
+    return 0;
+}
+
+/* What the run has cost so far; generations under way count when they are settled. */
+int64_t rl_abi_realm_usage(rl_call *c)
+{
+    const rl_run *run = c->run;
+    char text[256];
+    int n = snprintf(text, sizeof text,
+                     "{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\":%llu,"
+                     "\"cpu_ms\":%llu,\"max_tokens\":%llu}",
+                     (unsigned long long)run->result.prompt_tokens,
+                     (unsigned long long)run->result.generated_tokens,
+                     (unsigned long long)(run->result.prompt_tokens + run->result.generated_tokens),
+                     (unsigned long long)(run->result.cpu_ns / 1000000u),
+                     (unsigned long long)run->max_tokens);
+
+    return c->arg[0].n == 0 ? n : rl_call_put(c, 0, text, (uint64_t)n);
+}
+
+/* Of module realm, as docs/abi.md has it. */
+int64_t rl_abi_realm_version(rl_call *c)
+{
+    (void)c;
+    return 1;
 }
 
 /* A log line never waits: when nobody reads, lines are dropped. */

@@ -2,11 +2,14 @@
 #include "guest/abi.h"
 #include "guest/text.h"
 
+#include "guest/runtime.h"
+
 #include "base/json.h"
 
 #include "store/store.h"
 
 #define INFO_MAX ((size_t)256 << 10)
+#define LIST_MAX ((size_t)4 << 20)
 enum { ENCODE_FLAGS = 3, DECODE_FLAGS = 1 };
 
 /* ---- models ---------------------------------------------------------------------------------- */
@@ -126,6 +129,48 @@ int64_t rl_abi_realm_model_info(rl_call *c)
     return r;
 }
 
+/* ---- model_list ------------------------------------------------------------------------------ */
+
+typedef struct list_op {
+    rl_op op;
+    rl_buf json;
+} list_op;
+
+static void list_destroy(rl_op *base)
+{
+    rl_buf_deinit(&((list_op *)base)->json);
+}
+
+/* Helper thread: the registry is a file. */
+static void list_work(rl_op *base)
+{
+    const rl_runtime_opts *o = &base->run->rt->opts;
+    rl_buf *json = &((list_op *)base)->json;
+
+    base->status = o->list ? o->list(o->ctx, json, &base->err) : rl_buf_adds(json, "[]");
+    if (base->status == REALM_OK && json->failed)
+        base->status = realm_fail(&base->err, REALM_ENOMEM, "no memory for the list");
+}
+
+static int64_t listed(rl_call *c)
+{
+    const list_op *op = c->state;
+
+    if (op->op.status != REALM_OK)
+        return rl_call_fail_err(c, &op->op.err);
+    return c->arg[0].n == 0 ? (int64_t)op->json.len
+                            : rl_call_put(c, 0, op->json.data, op->json.len);
+}
+
+int64_t rl_abi_realm_model_list(rl_call *c)
+{
+    list_op *op = rl_op_new(c->run, sizeof *op, list_work, list_destroy);
+
+    if (op)
+        rl_buf_init(&op->json, LIST_MAX);
+    return rl_op_wait(c, op ? &op->op : NULL, listed);
+}
+
 /* ---- text ------------------------------------------------------------------------------------ */
 
 /* Unknown flags are refused, so that they can mean something later. */
@@ -197,36 +242,4 @@ int64_t rl_abi_realm_decode(rl_call *c)
     if (r == 0)
         r = check_flags(c, c->arg[3].u, DECODE_FLAGS);
     return r != 0 ? r : rl_decode_call(c, lm, 1, 2, (uint32_t)c->arg[3].u);
-}
-
-/* ---- generate -------------------------------------------------------------------------------- */
-
-/* The Request was read: start, and give the stream a handle. */
-static int64_t start_chat(rl_call *c)
-{
-    rl_text_op *t = c->state;
-    uint32_t number;
-    rl_handle *row;
-    rl_gstream *s;
-    int64_t r;
-
-    if (t->op.status != REALM_OK)
-        return rl_call_fail_err(c, &t->op.err);
-    /* Before the start: a generation nobody can name could not be closed. The row counts as taken
-     * only once its kind is set. */
-    row = rl_handle_new(&c->run->handles, &number);
-    if (!row)
-        return rl_call_fail(c, REALM_EQUOTA, "%u handles are open: close one first",
-                            RL_MAX_HANDLES);
-    r = rl_gstream_start(c, t->lm, &t->gen, &s);
-    if (r != 0)
-        return r;
-    row->kind = RL_HANDLE_STREAM;
-    row->stream = s;
-    return number;
-}
-
-int64_t rl_abi_realm_generate_chat(rl_call *c)
-{
-    return run_text(c, RL_TEXT_REQUEST, 0, start_chat);
 }

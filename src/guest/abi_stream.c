@@ -3,6 +3,7 @@
 #include "guest/text.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/json.h"
 
 #include <string.h>
@@ -11,14 +12,28 @@
 #define EVENT_MAX ((size_t)8192) /* a piece whose every byte is escaped, and its frame */
 
 /* -> 0, or the call's answer */
-static int64_t get_stream(rl_call *c, rl_gstream **out)
+static int64_t find_stream(rl_call *c, uint64_t handle, rl_gstream **out)
 {
-    rl_handle *row = rl_handle_get(&c->run->handles, c->arg[0].u, RL_HANDLE_STREAM);
+    rl_handle *row = rl_handle_get(&c->run->handles, handle, RL_HANDLE_STREAM);
 
     if (!row)
         return rl_call_fail(c, REALM_ENOTFOUND, "no stream has the handle %llu",
-                            (unsigned long long)c->arg[0].u);
+                            (unsigned long long)handle);
     *out = row->stream;
+    return 0;
+}
+
+static int64_t get_stream(rl_call *c, rl_gstream **out)
+{
+    return find_stream(c, c->arg[0].u, out);
+}
+
+/* What was lent to the stream must be back before its number is dead. */
+static int64_t close_more(rl_call *c)
+{
+    if (!rl_gstream_settle(c->state))
+        return rl_call_park(c, close_more, NULL, c->state, 0);
+    rl_handle_free(rl_handle_get(&c->run->handles, c->arg[0].u, RL_HANDLE_STREAM));
     return 0;
 }
 
@@ -28,9 +43,57 @@ int64_t rl_abi_realm_stream_close(rl_call *c)
     rl_gstream *s = NULL;
     int64_t r = get_stream(c, &s);
 
-    if (r == 0)
-        rl_handle_free(rl_handle_get(&c->run->handles, c->arg[0].u, RL_HANDLE_STREAM));
-    return r;
+    if (r != 0)
+        return r;
+    rl_stream_cancel(s->stream);
+    c->state = s;
+    return close_more(c);
+}
+
+/* ---- wait_any -------------------------------------------------------------------------------- */
+
+/* -> index of the first stream that has something to read, or is over; -1: none; or the call's
+ * answer, below that */
+static int64_t first_ready(rl_call *c)
+{
+    for (uint32_t i = 0; i < c->arg[0].n; i++) {
+        rl_gstream *s = NULL;
+        int64_t r = find_stream(c, rl_item_of(&c->arg[0], i), &s);
+
+        if (r != 0)
+            return r - 1;
+        if (s->state != RL_GSTREAM_TEXT || rl_stream_readable(s->stream))
+            return i;
+    }
+    return -1;
+}
+
+static int64_t wait_more(rl_call *c)
+{
+    uint64_t end = c->wake_ns;
+    int64_t i = first_ready(c);
+
+    if (i != -1)
+        return i < 0 ? i + 1 : i;
+    if (end && rl_clock_ns() >= end)
+        return rl_call_fail(c, REALM_ETIMEOUT, "no stream had anything within %lld ms",
+                            (long long)c->arg[1].i);
+    return rl_call_park(c, wait_more, NULL, NULL, end);
+}
+
+/* 0 polls, -1 waits as long as the run may; a time too long to count is no limit either. */
+int64_t rl_abi_realm_wait_any(rl_call *c)
+{
+    int64_t ms = c->arg[1].i;
+
+    if (c->arg[0].n == 0 || c->arg[0].n > RL_MAX_HANDLES || ms < -1)
+        return rl_call_fail(c, REALM_EINVAL,
+                            "wait_any needs 1 to %u streams and a time of -1, 0 or more",
+                            RL_MAX_HANDLES);
+    c->wake_ns = ms < 0 || (uint64_t)ms > UINT64_MAX / 2000000u
+                     ? 0
+                     : rl_clock_ns() + (uint64_t)ms * 1000000u;
+    return wait_more(c);
 }
 
 /* ---- stream_read ----------------------------------------------------------------------------- */

@@ -14,28 +14,35 @@ void rl_gen_deinit(rl_gen *g)
     g->ids = NULL;
     rl_free(g->bias);
     g->bias = NULL;
+    rl_grammar_free(g->grammar);
+    g->grammar = NULL;
     for (i = 0; i < g->n_stops; i++)
         rl_free(g->stops[i]);
     g->n_stops = 0;
 }
 
-/* Two limits, for a stream that has ended still holds its sequence until the guest closes it. */
-int64_t rl_room_check(rl_call *c)
+int64_t rl_jobs_check(rl_call *c)
 {
-    rl_run *run = c->run;
-
-    if (run->n_jobs >= RL_MAX_JOBS)
+    if (c->run->n_jobs >= RL_MAX_JOBS)
         return rl_call_fail(c, REALM_EQUOTA, "%u generations run already: read or close one first",
                             RL_MAX_JOBS);
-    if (run->n_seqs >= RL_MAX_SEQUENCES)
-        return rl_call_fail(c, REALM_EQUOTA, "%u sequences are open: close one first",
-                            RL_MAX_SEQUENCES);
     return 0;
 }
 
-/* Sets tokens aside for a generation. What the run has is never promised twice, so its limit holds
- * however many run side by side. -> 0, or the call's answer */
-static int64_t promise(rl_call *c, uint32_t wanted, rl_gstream *s)
+/* Two limits, for a stream that has ended still holds its sequence until the guest closes it. */
+int64_t rl_room_check(rl_call *c)
+{
+    int64_t r = rl_jobs_check(c);
+
+    if (r == 0 && c->run->n_seqs >= RL_MAX_SEQUENCES)
+        r = rl_call_fail(c, REALM_EQUOTA, "%u sequences are open: close one first",
+                         RL_MAX_SEQUENCES);
+    return r;
+}
+
+/* What the run has is never promised twice, so its limit holds however many generate side by side.
+ */
+int64_t rl_tokens_promise(rl_call *c, uint64_t wanted, uint64_t *promised)
 {
     rl_run *run = c->run;
     uint64_t left = run->max_tokens - run->used_tokens;
@@ -51,9 +58,17 @@ static int64_t promise(rl_call *c, uint32_t wanted, rl_gstream *s)
                             "all tokens that are left of the run's %llu belong to generations "
                             "under way",
                             (unsigned long long)run->max_tokens);
-    s->clipped = wanted > left;
-    s->promised = s->clipped ? left : wanted;
+    *promised = wanted > left ? left : wanted;
+    run->promised_tokens += *promised;
     return 0;
+}
+
+void rl_tokens_settle(rl_run *run, uint64_t promised, uint64_t n_prompt, uint64_t n_drawn)
+{
+    run->promised_tokens -= promised;
+    run->used_tokens += n_drawn;
+    run->result.prompt_tokens += n_prompt;
+    run->result.generated_tokens += n_drawn;
 }
 
 /* Engine thread. The run lives: its streams are closed before it goes. */
@@ -62,11 +77,15 @@ static void wake(void *ctx)
     rl_run_wake(ctx);
 }
 
-/* Sampler, sequence and ids go to the stream, whether it starts or not. */
-static realm_status start(rl_gstream *s, rl_lm *lm, rl_gen *g, realm_error *err)
+/* Sampler, sequence and ids go to the stream, if it starts. */
+static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_gen *g,
+                          realm_error *err)
 {
-    rl_engine *engine = s->run->rt->opts.engine;
-    rl_stream_opts o = { .engine = engine,
+    rl_stream_opts o = { .engine = s->run->rt->opts.engine,
+                         .seq = seq,
+                         .sampler = sampler,
+                         .ids = g->ids,
+                         .n_ids = g->n_ids,
                          .max_tokens = (uint32_t)s->promised,
                          .stop_ids = g->stop_ids,
                          .n_stop_ids = g->n_stop_ids,
@@ -77,50 +96,141 @@ static realm_status start(rl_gstream *s, rl_lm *lm, rl_gen *g, realm_error *err)
                          .ctx = s->run };
     realm_status st;
 
-    /* The sampler first: bad parameters are the likeliest refusal, and then nothing else was taken.
-     * */
-    st = rl_sampler_new(&o.sampler, &g->params, rl_vocab_get_info(rl_lm_vocab(lm))->n_tokens, err);
+    s->n_prompt = g->n_ids;
+    st = rl_stream_start(&s->stream, &o, err);
     if (st != REALM_OK)
         return st;
-    o.seq = rl_seq_new(engine, lm, s->run->owner);
-    if (!o.seq) {
-        rl_sampler_free(o.sampler);
-        return realm_fail(err, REALM_ENOMEM, "no memory for a sequence");
-    }
-    o.ids = g->ids;
-    o.n_ids = s->n_prompt = g->n_ids;
     g->ids = NULL;
-    st = rl_stream_start(&s->stream, &o, err);
-    if (st == REALM_OK)
-        atomic_fetch_add(&s->run->rt->jobs_from_guests, 1);
+    atomic_fetch_add(&s->run->rt->jobs_from_guests, 1);
+    return REALM_OK;
+}
+
+/* On a sequence and with a sampler of its own. The sampler first: bad parameters are the likeliest
+ * refusal, and then nothing else was taken. */
+static realm_status start_own(rl_gstream *s, rl_lm *lm, rl_gen *g, realm_error *err)
+{
+    rl_sampler *sampler;
+    rl_seq *seq;
+    realm_status st;
+
+    st = rl_sampler_new(&sampler, &g->params, rl_vocab_get_info(rl_lm_vocab(lm))->n_tokens, err);
+    if (st != REALM_OK)
+        return st;
+    seq = rl_seq_new(s->run->rt->opts.engine, lm, s->run->owner);
+    st = seq ? rl_sampler_take_grammar(sampler, g->grammar, err)
+             : realm_fail(err, REALM_ENOMEM, "no memory for a sequence");
+    if (st == REALM_OK) {
+        g->grammar = NULL;
+        st = start(s, seq, sampler, g, err);
+    }
+    if (st != REALM_OK) {
+        rl_seq_close(seq);
+        rl_sampler_free(sampler);
+    }
     return st;
+}
+
+/* On lent ones. */
+static realm_status start_lent(rl_gstream *s, rl_gseq *q, rl_gsampler *sampler, rl_gen *g,
+                               realm_error *err)
+{
+    rl_seq *seq = q->seq;
+    realm_status st;
+
+    g->ids = rl_gseq_fresh(q, 0);
+    g->n_ids = q->n_fresh;
+    if (!g->ids)
+        return realm_fail(err, REALM_ENOMEM, "no memory for the ids");
+    st = start(s, seq, sampler->sampler, g, err);
+    if (st != REALM_OK)
+        return st;
+    s->seq = q;
+    s->sampler = sampler;
+    q->seq = NULL;
+    sampler->sampler = NULL;
+    q->lent = sampler->lent = s;
+    return REALM_OK;
+}
+
+/* A gstream with its tokens set aside. NULL: the call has failed with *answer. */
+static rl_gstream *new_stream(rl_call *c, const rl_gen *g, int64_t *answer)
+{
+    rl_gstream *s = rl_alloc(sizeof *s);
+
+    if (!s) {
+        *answer = rl_call_fail(c, REALM_ENOMEM, "no memory for a generation");
+        return NULL;
+    }
+    s->run = c->run;
+    *answer = rl_tokens_promise(c, g->max_tokens, &s->promised);
+    if (*answer != 0) {
+        rl_free(s);
+        return NULL;
+    }
+    s->clipped = g->max_tokens > s->promised;
+    return s;
+}
+
+/* The end of both ways to start. */
+static int64_t started(rl_call *c, rl_gstream *s, realm_status st, const realm_error *err,
+                       rl_gstream **out)
+{
+    if (st != REALM_OK) {
+        rl_tokens_settle(c->run, s->promised, 0, 0);
+        rl_free(s);
+        return rl_call_fail_err(c, err);
+    }
+    c->run->n_jobs++;
+    *out = s;
+    return 0;
 }
 
 int64_t rl_gstream_start(rl_call *c, rl_lm *lm, rl_gen *g, rl_gstream **out)
 {
-    rl_gstream *s;
     realm_error err;
     int64_t r = rl_room_check(c);
+    rl_gstream *s = r == 0 ? new_stream(c, g, &r) : NULL;
 
-    if (r != 0)
-        return r;
-    s = rl_alloc(sizeof *s);
     if (!s)
-        return rl_call_fail(c, REALM_ENOMEM, "no memory for a generation");
-    s->run = c->run;
-    r = promise(c, g->max_tokens, s);
-    if (r == 0 && start(s, lm, g, &err) != REALM_OK)
-        r = rl_call_fail_err(c, &err);
-    if (r != 0) {
-        rl_free(s);
         return r;
+    r = started(c, s, start_own(s, lm, g, &err), &err, out);
+    if (r == 0) {
+        s->counts = true;
+        c->run->n_seqs++;
     }
-    /* Counted only now: a generation that did not start has nothing to settle. */
-    c->run->promised_tokens += s->promised;
-    c->run->n_jobs++;
-    c->run->n_seqs++;
-    *out = s;
-    return 0;
+    return r;
+}
+
+int64_t rl_gstream_lend(rl_call *c, rl_gseq *q, rl_gsampler *sampler, rl_gen *g, rl_gstream **out)
+{
+    realm_error err;
+    int64_t r = rl_jobs_check(c);
+    rl_gstream *s = r == 0 ? new_stream(c, g, &r) : NULL;
+
+    return s ? started(c, s, start_lent(s, q, sampler, g, &err), &err, out) : r;
+}
+
+bool rl_gstream_settle(rl_gstream *s)
+{
+    rl_seq *seq;
+    rl_sampler *sampler;
+    bool kept;
+
+    if (!s->seq && !s->sampler)
+        return true;
+    if (!rl_stream_release(s->stream, &seq, &sampler, &kept))
+        return false;
+    if (s->seq)
+        rl_gseq_return(s->seq, seq, kept);
+    else
+        rl_seq_close(seq);
+    if (s->sampler)
+        rl_gsampler_return(s->sampler, sampler);
+    else
+        rl_sampler_free(sampler);
+    s->seq = NULL;
+    s->sampler = NULL;
+    return true;
 }
 
 /* Adds what was generated to the run's sums, once, and frees what was set aside. */
@@ -131,11 +241,8 @@ static void count(rl_gstream *s, const rl_stream_end *end)
     if (s->counted)
         return;
     s->counted = true;
-    run->promised_tokens -= s->promised;
-    run->used_tokens += end->n_generated;
+    rl_tokens_settle(run, s->promised, end->n_prompt, end->n_generated);
     run->n_jobs--;
-    run->result.prompt_tokens += end->n_prompt;
-    run->result.generated_tokens += end->n_generated;
     run->result.prefill_ns += end->prefill_ns;
     run->result.decode_ns += end->decode_ns;
 }
@@ -152,8 +259,14 @@ void rl_gstream_close(rl_gstream *s)
         end.n_generated = rl_stream_drawn(s->stream);
     }
     count(s, &end);
+    if (!rl_gstream_settle(s)) { /* the run is ending: what was lent ends with the stream */
+        if (s->seq)
+            s->seq->lent = NULL;
+        if (s->sampler)
+            s->sampler->lent = NULL;
+    }
     rl_stream_close(s->stream);
-    s->run->n_seqs--;
+    s->run->n_seqs -= s->counts;
     rl_free(s);
 }
 

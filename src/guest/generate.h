@@ -5,6 +5,7 @@
 #define RL_GUEST_GENERATE_H
 
 #include "guest/models.h"
+#include "guest/seqs.h"
 
 #include "engine/stream.h"
 
@@ -15,6 +16,7 @@
 typedef struct rl_gen {
     rl_sample_params params;
     rl_logit_bias *bias; /* owned; params.bias points to it */
+    rl_grammar *grammar; /* owned; NULL: none */
     uint32_t max_tokens; /* >= 1 */
     uint32_t *ids;       /* the prompt; taken by rl_gstream_start */
     uint32_t n_ids;
@@ -25,7 +27,7 @@ typedef struct rl_gen {
     size_t max_bytes; /* 0: no limit */
 } rl_gen;
 
-void rl_gen_deinit(rl_gen *g); /* ids and stops */
+void rl_gen_deinit(rl_gen *g); /* what it owns */
 
 typedef enum rl_gstream_state {
     RL_GSTREAM_TEXT,
@@ -35,9 +37,12 @@ typedef enum rl_gstream_state {
 } rl_gstream_state;
 
 typedef struct rl_gstream {
-    rl_run *run;       /* borrowed: the stream is closed before the run goes */
-    rl_stream *stream; /* owned */
-    uint64_t promised; /* tokens set aside for it */
+    rl_run *run;          /* borrowed: the stream is closed before the run goes */
+    rl_stream *stream;    /* owned */
+    rl_gseq *seq;         /* who lent the sequence; NULL: nobody, or it went back */
+    rl_gsampler *sampler; /* who lent the sampler, likewise */
+    bool counts;          /* its sequence is counted until it is closed */
+    uint64_t promised;    /* tokens set aside for it */
     uint32_t n_prompt;
     bool clipped; /* it wanted more than the run has left */
     bool counted; /* its end was added to the run's sums */
@@ -48,7 +53,13 @@ typedef struct rl_gstream {
 /* Starts generating on a new sequence of `lm`. -> 0 and *out, or the call's answer (RL_ENDED when
  * the run has no tokens left). */
 int64_t rl_gstream_start(rl_call *c, rl_lm *lm, rl_gen *g, rl_gstream **out);
-void rl_gstream_close(rl_gstream *s); /* NULL is fine; cancels what runs */
+/* The same on a sequence and with a sampler of the run, lent until the engine is done; the prompt
+ * is what is fresh in it. */
+int64_t rl_gstream_lend(rl_call *c, rl_gseq *q, rl_gsampler *sampler, rl_gen *g, rl_gstream **out);
+/* Gives back what was lent if the engine is done. -> true: nothing is lent any more */
+bool rl_gstream_settle(rl_gstream *s);
+/* Cancels what runs. NULL is fine. Where something is lent: settled, or the run is ending. */
+void rl_gstream_close(rl_gstream *s);
 
 /* Text that is there now. -> bytes > 0; 0: the end (s->end says how); RL_PARKED: nothing now;
  * RL_ENDED: the run's token limit; or the failed call's answer */
@@ -56,5 +67,12 @@ int64_t rl_gstream_read(rl_call *c, rl_gstream *s, char *out, size_t cap);
 
 /* Fails the call because of room for sequences or jobs, or answers 0. */
 int64_t rl_room_check(rl_call *c);
+int64_t rl_jobs_check(rl_call *c); /* jobs alone */
+
+/* Sets up to `wanted` tokens of the run aside. -> 0 and *promised >= 1, or the call's answer:
+ * EQUOTA, or RL_ENDED when the run has none left */
+int64_t rl_tokens_promise(rl_call *c, uint64_t wanted, uint64_t *promised);
+/* Settles a promise: what was computed and drawn. */
+void rl_tokens_settle(rl_run *run, uint64_t promised, uint64_t n_prompt, uint64_t n_drawn);
 
 #endif

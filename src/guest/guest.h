@@ -26,6 +26,9 @@ typedef struct rl_runtime_opts {
     rl_lm_opts lm;            /* how models are opened */
     /* Name -> path of a packed model file; called on a helper. ENOTFOUND for unknown names. */
     realm_status (*resolve)(void *ctx, const char *name, char *path, size_t cap, realm_error *err);
+    /* What runs may open: adds a JSON list of {name, architecture, parameters, sha256}; called on a
+     * helper. NULL: none is told. */
+    realm_status (*list)(void *ctx, rl_buf *json, realm_error *err);
     void *ctx;
 } rl_runtime_opts;
 
@@ -48,6 +51,11 @@ realm_status rl_program_inspect(rl_runtime *rt, const void *wasm, size_t n, rl_b
 
 enum { RL_CAP_INFER = 1, RL_CAP_LAYERS = 2 };
 
+/* A header of the request that asked for the run. */
+typedef struct rl_header {
+    const char *name, *value;
+} rl_header;
+
 typedef struct rl_run_opts {
     rl_program *program; /* borrowed; the run takes a reference */
     const char *model;   /* registry name of model 0; NULL: the run has none */
@@ -55,6 +63,8 @@ typedef struct rl_run_opts {
     size_t n_input;
     const char *const *args; /* [n_args] argv of preview 1; copied */
     uint32_t n_args;
+    const rl_header *headers; /* [n_headers] for header_get; copied. Credentials are never told. */
+    uint32_t n_headers;
     uint32_t caps;        /* RL_CAP_ bits */
     uint32_t owner;       /* for the engine */
     size_t max_memory;    /* bytes of linear memory; 0: 64 MiB */
@@ -73,8 +83,9 @@ typedef struct rl_run_result {
     realm_status status; /* OK, or why it failed */
     realm_error err;     /* sentence of a failure: names the limit, trap or export */
     bool trapped;
-    int32_t exit_code; /* of proc_exit or run(); 0 for success */
-    uint64_t cpu_ns;   /* guest CPU, host calls on its fiber included */
+    int32_t exit_code;    /* of proc_exit or run(); 0 for success */
+    uint32_t http_status; /* that the program set; 0: none */
+    uint64_t cpu_ns;      /* guest CPU, host calls on its fiber included */
     uint64_t wall_ns;
     uint64_t load_ns; /* waiting for model loads */
     uint64_t prompt_tokens, generated_tokens;

@@ -41,6 +41,10 @@ void rl_handle_free(rl_handle *row)
         rl_lm_unref(row->lm);
     else if (row->kind == RL_HANDLE_STREAM)
         rl_gstream_close(row->stream);
+    else if (row->kind == RL_HANDLE_SEQ)
+        rl_gseq_free(row->seq);
+    else if (row->kind == RL_HANDLE_SAMPLER)
+        rl_gsampler_free(row->sampler);
     row->kind = RL_HANDLE_NONE;
     row->uses++;
 }

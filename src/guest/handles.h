@@ -1,22 +1,31 @@
-/* Handles: the per-instance numbers (>= 1) behind which a run's models and streams stand. A number
- * is not given out again soon: it holds a count of how often its row was used. Worker only. */
+/* Handles: the per-instance numbers (>= 1) behind which a run's models, streams, sequences and
+ * samplers stand. A number is not given out again soon: it holds a count of how often its row was
+ * used. Worker only. */
 #ifndef RL_GUEST_HANDLES_H
 #define RL_GUEST_HANDLES_H
 
-#include "engine/stream.h"
+#include "guest/seqs.h"
 
 #define RL_MAX_HANDLES   64u
 #define RL_MAX_SEQUENCES 16u
 #define RL_MAX_JOBS      8u
 
-typedef enum rl_handle_kind { RL_HANDLE_NONE, RL_HANDLE_MODEL, RL_HANDLE_STREAM } rl_handle_kind;
+typedef enum rl_handle_kind {
+    RL_HANDLE_NONE,
+    RL_HANDLE_MODEL,
+    RL_HANDLE_STREAM,
+    RL_HANDLE_SEQ,
+    RL_HANDLE_SAMPLER,
+} rl_handle_kind;
 
 typedef struct rl_handle {
     rl_handle_kind kind;
     uint32_t uses; /* of this row so far */
     union {
         rl_lm *lm;                 /* owned reference */
-        struct rl_gstream *stream; /* owned */
+        struct rl_gstream *stream; /* owned, like the next two */
+        rl_gseq *seq;
+        rl_gsampler *sampler;
     };
 } rl_handle;
 

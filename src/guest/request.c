@@ -132,7 +132,7 @@ static void set_defaults(rl_sample_params *p, const json_t *root)
 }
 
 /* The sampler checks ranges and names what is wrong. */
-static realm_status read_params(rl_gen *g, const json_t *root, realm_error *err)
+static realm_status sampler_read(rl_gen *g, const json_t *root, realm_error *err)
 {
     rl_buf text;
     realm_status st = write_json(&text, sampler_params(root), err);
@@ -141,8 +141,101 @@ static realm_status read_params(rl_gen *g, const json_t *root, realm_error *err)
         return st;
     st = rl_sample_params_parse(&g->params, &g->bias, text.data, text.len, err);
     rl_buf_deinit(&text);
+    return st;
+}
+
+static realm_status read_params(rl_gen *g, const json_t *root, realm_error *err)
+{
+    realm_status st = sampler_read(g, root, err);
+
     if (st == REALM_OK)
         set_defaults(&g->params, root);
+    return st;
+}
+
+/* Duplicate keys are refused: two readers of one Request could disagree about them. */
+static json_t *load_object(const char *json, size_t n, const char *what, realm_error *err)
+{
+    json_error_t why;
+    json_t *root = json_loadb(json, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+
+    if (root && json_is_object(root))
+        return root;
+    if (root)
+        (void)realm_fail(err, REALM_EINVAL, "%s must be a JSON object", what);
+    else
+        (void)realm_fail(err, REALM_EINVAL, "%s is not JSON: %s (line %d)", what, why.text,
+                         why.line);
+    json_decref(root);
+    return NULL;
+}
+
+/* ---- grammars -------------------------------------------------------------------------------- */
+
+static realm_status compile(rl_grammar **out, rl_lm *lm, rl_grammar_kind kind, const char *source,
+                            size_t n, realm_error *err)
+{
+    const rl_grammar_env *env = rl_lm_grammar(lm, err);
+
+    return env ? rl_grammar_new(out, env, kind, source, n, err) : err->status;
+}
+
+/* A schema as it is, or as text; a reference for the caller. NULL: err says why. */
+static json_t *schema_of(json_t *v, realm_error *err)
+{
+    json_t *schema;
+
+    if (json_is_string(v))
+        return load_object(json_string_value(v), json_string_length(v), "json_schema", err);
+    schema = json_is_object(v) ? json_copy(v) : NULL;
+    if (!schema)
+        (void)realm_fail(err, REALM_EINVAL, "json_schema must be a schema: an object");
+    return schema;
+}
+
+/* Between the parts of a JSON text one space may stand, as models like to write it, and no more: a
+ * model that wanders would else fill its tokens with white space. */
+static realm_status compile_schema(rl_grammar **out, rl_lm *lm, json_t *v, realm_error *err)
+{
+    json_t *schema = schema_of(v, err);
+    rl_buf text;
+    realm_status st;
+
+    if (!schema)
+        return REALM_EINVAL;
+    if (!json_object_get(schema, "x-guidance"))
+        (void)json_object_set_new(schema, "x-guidance",
+                                  json_pack("{s:s}", "whitespace_pattern", " "));
+    st = write_json(&text, schema, err);
+    if (st != REALM_OK)
+        return st;
+    st = compile(out, lm, RL_GRAMMAR_JSON_SCHEMA, text.data, text.len, err);
+    rl_buf_deinit(&text);
+    return st;
+}
+
+/* At most one of json_schema, regex, lark and grammar (which is Lark too). */
+static realm_status read_grammar(rl_grammar **out, rl_lm *lm, const json_t *root, realm_error *err)
+{
+    static const char *const keys[] = { "json_schema", "regex", "lark", "grammar" };
+    static const rl_grammar_kind kinds[] = { RL_GRAMMAR_JSON_SCHEMA, RL_GRAMMAR_REGEX,
+                                             RL_GRAMMAR_LARK, RL_GRAMMAR_LARK };
+    realm_status st = REALM_OK;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && st == REALM_OK; i++) {
+        json_t *v = param(root, keys[i]);
+
+        if (!v)
+            continue;
+        if (*out)
+            st = realm_fail(err, REALM_EINVAL, "%s: one grammar at a time", keys[i]);
+        else if (i == 0)
+            st = compile_schema(out, lm, v, err);
+        else if (!json_is_string(v))
+            st = realm_fail(err, REALM_EINVAL, "%s must be a string", keys[i]);
+        else
+            st = compile(out, lm, kinds[i], json_string_value(v), json_string_length(v), err);
+    }
     return st;
 }
 
@@ -244,25 +337,7 @@ static realm_status check_n(const json_t *root, realm_error *err)
     return REALM_OK;
 }
 
-/* Duplicate keys are refused: two readers of one Request could disagree about them. */
-static json_t *load_object(const char *json, size_t n, const char *what, realm_error *err)
-{
-    json_error_t why;
-    json_t *root = json_loadb(json, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-
-    if (root && json_is_object(root))
-        return root;
-    if (root)
-        (void)realm_fail(err, REALM_EINVAL, "%s must be a JSON object", what);
-    else
-        (void)realm_fail(err, REALM_EINVAL, "%s is not JSON: %s (line %d)", what, why.text,
-                         why.line);
-    json_decref(root);
-    return NULL;
-}
-
-realm_status rl_request_read(rl_gen *gen, const rl_lm *lm, const char *json, size_t n,
-                             realm_error *err)
+realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n, realm_error *err)
 {
     json_t *root = load_object(json, n, "the Request", err);
     realm_status st;
@@ -277,10 +352,89 @@ realm_status rl_request_read(rl_gen *gen, const rl_lm *lm, const char *json, siz
     if (st == REALM_OK)
         st = read_params(gen, root, err);
     if (st == REALM_OK)
+        st = read_grammar(&gen->grammar, lm, root, err);
+    if (st == REALM_OK)
         st = read_prompt(gen, lm, root, err);
     json_decref(root);
     if (st == REALM_OK && gen->n_ids == 0)
         return realm_fail(err, REALM_EINVAL, "the prompt is empty");
+    return st;
+}
+
+realm_status rl_gen_read(rl_gen *gen, const char *json, size_t n, realm_error *err)
+{
+    json_t *root = load_object(n ? json : "{}", n ? n : 2, "the parameters", err);
+    realm_status st;
+
+    if (!root)
+        return REALM_EINVAL;
+    st = read_max_tokens(gen, root, err);
+    if (st == REALM_OK)
+        st = read_stops(gen, root, err);
+    json_decref(root);
+    return st;
+}
+
+static realm_status read_text(const rl_lm *lm, const json_t *v, uint32_t **ids, uint32_t *n_ids,
+                              realm_error *err)
+{
+    rl_gen gen = { 0 };
+    realm_status st;
+    size_t n = 0;
+
+    if (json_is_string(v)) {
+        st = rl_encode(rl_lm_vocab(lm), json_string_value(v), json_string_length(v),
+                       RL_ENCODE_ADD_SPECIAL, &gen.ids, &n, err);
+        st = take_ids(&gen, st, n, err);
+    } else {
+        st = read_ids(&gen, lm, v, err);
+    }
+    *ids = gen.ids;
+    *n_ids = gen.n_ids;
+    if (st == REALM_OK && gen.n_ids == 0)
+        st = realm_fail(err, REALM_EINVAL, "a text is empty");
+    return st;
+}
+
+realm_status rl_texts_read(const rl_lm *lm, const char *json, size_t len, uint32_t most,
+                           uint32_t **ids, uint32_t *n_ids, uint32_t *n, realm_error *err)
+{
+    json_error_t why;
+    json_t *root = json_loadb(json, len, JSON_ALLOW_NUL, &why);
+    size_t count = json_array_size(root);
+    realm_status st = REALM_OK;
+
+    *n = 0;
+    if (count == 0 || count > most)
+        st = realm_fail(err, REALM_EINVAL, "a JSON list of 1 to %u texts is needed", most);
+    while (st == REALM_OK && *n < count) {
+        st = read_text(lm, json_array_get(root, *n), &ids[*n], &n_ids[*n], err);
+        (*n)++;
+    }
+    json_decref(root);
+    return st;
+}
+
+realm_status rl_sampler_read(rl_sampler **out, rl_lm *lm, const char *json, size_t n,
+                             realm_error *err)
+{
+    rl_gen gen = { 0 };
+    json_t *root = load_object(n ? json : "{}", n ? n : 2, "the parameters", err);
+    realm_status st;
+
+    if (!root)
+        return REALM_EINVAL;
+    st = sampler_read(&gen, root, err);
+    if (st == REALM_OK)
+        st = read_grammar(&gen.grammar, lm, root, err);
+    if (st == REALM_OK)
+        st = rl_sampler_new(out, &gen.params, rl_vocab_get_info(rl_lm_vocab(lm))->n_tokens, err);
+    if (st == REALM_OK)
+        st = rl_sampler_take_grammar(*out, gen.grammar, err);
+    if (st == REALM_OK)
+        gen.grammar = NULL;
+    rl_gen_deinit(&gen);
+    json_decref(root);
     return st;
 }
 

@@ -25,6 +25,11 @@ static void free_run(rl_run *run)
     for (i = 0; i < run->n_args; i++)
         rl_free(run->args[i]);
     rl_free(run->args);
+    for (i = 0; i < run->n_headers; i++) {
+        rl_free((char *)(uintptr_t)run->headers[i].name);
+        rl_free((char *)(uintptr_t)run->headers[i].value);
+    }
+    rl_free(run->headers);
     rl_free(run->input);
     rl_free(run->model);
     rl_reply_deinit(&run->reply);
@@ -56,6 +61,24 @@ static bool copy_args(rl_run *run, const rl_run_opts *o)
     return true;
 }
 
+static bool copy_headers(rl_run *run, const rl_run_opts *o)
+{
+    run->headers = rl_alloc_array((size_t)o->n_headers + 1, sizeof *run->headers);
+    if (!run->headers)
+        return false;
+    for (; run->n_headers < o->n_headers; run->n_headers++) {
+        rl_header *h = &run->headers[run->n_headers];
+
+        h->name = rl_strdup(o->headers[run->n_headers].name);
+        h->value = rl_strdup(o->headers[run->n_headers].value);
+        if (h->name && h->value)
+            continue;
+        run->n_headers++; /* freed with the others */
+        return false;
+    }
+    return true;
+}
+
 /* Everything the caller gave is copied: he may free it when rl_run_start returns. */
 static bool copy_input(rl_run *run, const rl_run_opts *o)
 {
@@ -66,7 +89,7 @@ static bool copy_input(rl_run *run, const rl_run_opts *o)
     if (o->n_input)
         memcpy(run->input, o->input, o->n_input);
     run->n_input = o->n_input;
-    return copy_args(run, o);
+    return copy_args(run, o) && copy_headers(run, o);
 }
 
 /* Zeros are defaults. The deadline is absolute: waiting for the model counts too. */

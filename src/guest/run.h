@@ -47,8 +47,9 @@ struct rl_run {
     char *model;              /* owned; "" without one */
     uint8_t *input;           /* owned; [n_input] */
     size_t n_input;
-    char **args; /* owned; [n_args] */
-    uint32_t n_args, caps, owner;
+    char **args;        /* owned; [n_args] */
+    rl_header *headers; /* owned, names and values too; [n_headers] */
+    uint32_t n_args, n_headers, caps, owner;
     size_t max_memory;
     uint64_t max_time_ms, max_cpu_ms, max_tokens, max_output;
     uint64_t start_ns, deadline_ns; /* rl_clock_ns */

@@ -43,6 +43,12 @@ static void text_work(rl_op *base)
     case RL_TEXT_REQUEST:
         base->status = rl_request_read(&t->gen, t->lm, t->text, t->n, err);
         break;
+    case RL_TEXT_PARAMS:
+        base->status = rl_gen_read(&t->gen, t->text, t->n, err);
+        break;
+    case RL_TEXT_SAMPLER:
+        base->status = rl_sampler_read(&t->sampler, t->lm, t->text, t->n, err);
+        break;
     case RL_TEXT_EVENT:
         base->status = rl_event_check(t->text, t->n, err);
         break;
@@ -57,6 +63,7 @@ static void text_destroy(rl_op *base)
     rl_text_op *t = (rl_text_op *)base;
 
     rl_gen_deinit(&t->gen);
+    rl_sampler_free(t->sampler);
     rl_buf_deinit(&t->out);
     rl_free(t->ids);
     rl_free(t->text);

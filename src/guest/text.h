@@ -15,6 +15,8 @@ typedef enum rl_text_kind {
     RL_TEXT_CHAT_TOKENS, /* a chat request -> ids */
     RL_TEXT_CHAT_RENDER, /* a chat request -> out */
     RL_TEXT_REQUEST,     /* a Request -> gen, its ids included */
+    RL_TEXT_PARAMS,      /* parameters of generate_seq -> gen, without a prompt */
+    RL_TEXT_SAMPLER,     /* parameters of a sampler -> sampler */
     RL_TEXT_EVENT,       /* checks an event to be emitted; lm NULL */
 } rl_text_kind;
 
@@ -28,7 +30,8 @@ typedef struct rl_text_op {
     uint32_t *ids;  /* owned; [n_ids] */
     size_t n_ids;
     rl_buf out;
-    rl_gen gen; /* also prepared by the caller, for what follows */
+    rl_gen gen;          /* also prepared by the caller, for what follows */
+    rl_sampler *sampler; /* owned */
 } rl_text_op;
 
 /* Copies the text. NULL without memory. */
@@ -46,8 +49,18 @@ int64_t rl_decode_call(rl_call *c, const rl_lm *lm, uint32_t ids, uint32_t out, 
 void *rl_items_dup(const rl_arg *a);
 
 /* request.c: reads a Request; fills gen and its ids. Helper thread. */
-realm_status rl_request_read(rl_gen *gen, const rl_lm *lm, const char *json, size_t n,
+realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n,
                              realm_error *err) REALM_MUST_USE;
+/* The part of a Request that says how long to generate: max_tokens and stop. "" is {}. */
+realm_status rl_gen_read(rl_gen *gen, const char *json, size_t n, realm_error *err) REALM_MUST_USE;
+/* A sampler for the model by parameters as rl_sample_params_parse has them. "" is {}: greedy. */
+realm_status rl_sampler_read(rl_sampler **out, rl_lm *lm, const char *json, size_t n,
+                             realm_error *err) REALM_MUST_USE;
+/* Reads a JSON list of 1 to `most` texts, strings or lists of ids; ids[i] [n_ids[i]] are
+ * rl_alloc'ed, also after a failure. -> how many into *n */
+realm_status rl_texts_read(const rl_lm *lm, const char *json, size_t len, uint32_t most,
+                           uint32_t **ids, uint32_t *n_ids, uint32_t *n,
+                           realm_error *err) REALM_MUST_USE;
 /* Checks that it is a JSON object a guest may send as an event: not `usage`. Helper thread. */
 realm_status rl_event_check(const char *json, size_t n, realm_error *err) REALM_MUST_USE;
 

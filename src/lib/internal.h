@@ -79,6 +79,8 @@ realm_status rl_lib_pin(realm *r, const char *sha256, realm_error *err) REALM_MU
 /* The resolver of the runtime: a name, or a pinned sha256:<digest>. */
 realm_status rl_lib_resolve(void *r, const char *name, char *path, size_t cap,
                             realm_error *err) REALM_MUST_USE;
+/* The runtime's list of what runs may open, as JSON. */
+realm_status rl_lib_list(void *r, rl_buf *json, realm_error *err) REALM_MUST_USE;
 
 /* ---- inspect (inspect.c, inspect_gguf.c) ---- */
 

@@ -174,6 +174,33 @@ static realm_status pinned(realm *r, const char *sha256, char *path, size_t cap,
     return found ? REALM_OK : realm_fail(err, REALM_ENOTFOUND, "no model has this digest");
 }
 
+realm_status rl_lib_list(void *ctx, rl_buf *json, realm_error *err)
+{
+    realm *r = ctx;
+    rl_store_model *list = NULL;
+    rl_json j = rl_json_on(json);
+    size_t n = 0;
+    rl_store *s;
+    realm_status st = rl_lib_store_lock(r, &s, err);
+
+    if (st != REALM_OK)
+        return st;
+    st = rl_store_model_list(s, &list, &n, err);
+    rl_lib_store_unlock(r);
+    rl_json_array(&j, NULL);
+    for (size_t i = 0; i < n; i++) {
+        rl_json_object(&j, NULL);
+        rl_json_string(&j, "name", list[i].name);
+        rl_json_string(&j, "architecture", list[i].arch);
+        rl_json_uint(&j, "parameters", list[i].n_params);
+        rl_json_string(&j, "sha256", list[i].sha256);
+        rl_json_end_object(&j);
+    }
+    rl_json_end_array(&j);
+    rl_free(list);
+    return st;
+}
+
 realm_status rl_lib_resolve(void *ctx, const char *name, char *path, size_t cap, realm_error *err)
 {
     rl_store_model m;

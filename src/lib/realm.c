@@ -124,6 +124,7 @@ static realm_status runtime_locked(realm *r, const char *compiled, realm_error *
                           .max_memory = (size_t)r->opts.max_memory,
                           .lm = rl_lib_lm_opts(r, false),
                           .resolve = rl_lib_resolve,
+                          .list = rl_lib_list,
                           .ctx = r };
     realm_status st = engine_locked(r, err);
 

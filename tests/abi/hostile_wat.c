@@ -209,9 +209,19 @@ static void write_number(const writer *w, const char *type, uint64_t v)
     (void)rl_buf_addf(w->out, " (%s.const 0x%llx)", type, (unsigned long long)v);
 }
 
-static bool wants_stream(const hostile_row *row)
+/* The global that holds a good handle for argument `arg`. */
+static const char *good_handle(const hostile_row *row, uint32_t arg)
 {
-    return strstr(row->name, "stream_") != NULL || strcmp(row->name, "emit_stream") == 0;
+    const char *name = row->name;
+
+    if (strstr(name, "stream_") != NULL || strcmp(name, "emit_stream") == 0)
+        return "stream";
+    if (arg == 1 || (strncmp(name, "sampler_", 8) == 0 && strcmp(name, "sampler_new") != 0))
+        return "sampler";
+    if (strcmp(name, "generate_seq") == 0 ||
+        (strncmp(name, "seq_", 4) == 0 && strcmp(name, "seq_new") != 0))
+        return "seq";
+    return "model";
 }
 
 /* A good value for argument `arg`. */
@@ -221,8 +231,7 @@ static void write_good(const writer *w, uint32_t arg)
     char letter = row->args[arg];
 
     if (letter == 'h')
-        (void)rl_buf_adds(w->out,
-                          wants_stream(row) ? " (global.get $stream)" : " (global.get $model)");
+        (void)rl_buf_addf(w->out, " (global.get $%s)", good_handle(row, arg));
     else if (strchr("BT", letter))
         write_pair(w, letter, TEXT, TEXT_LEN);
     else if (letter == 'I')
@@ -320,9 +329,13 @@ static void write_run(const writer *w, const hostile_case *cases, size_t n_cases
                           "  (global.set $model (call $open (%s.const 0) (%s.const 0)))\n"
                           "  (global.set $stream (call $chat (global.get $model)"
                           " (%s.const %u) (%s.const %u)))\n"
-                          "  (if (i32.lt_s (i32.or (global.get $model) (global.get $stream))"
+                          "  (global.set $seq (call $new_seq (global.get $model)))\n"
+                          "  (global.set $sampler (call $new_sampler (global.get $model)"
+                          " (%s.const 0) (%s.const 0)))\n"
+                          "  (if (i32.lt_s (i32.or (i32.or (global.get $model) (global.get $seq))"
+                          " (i32.or (global.get $sampler) (global.get $stream)))"
                           " (i32.const 1)) (then (return (i32.const 9))))\n",
-                          t, t, t, TEXT, t, TEXT_LEN);
+                          t, t, t, TEXT, t, TEXT_LEN, t, t);
     (void)rl_buf_adds(w->out, "  (global.set $want (call $sum))\n");
     for (size_t i = 0; i < n_cases; i++)
         write_case(w, &cases[i], i);
@@ -345,13 +358,19 @@ void hostile_wat(rl_buf *out, const hostile_row *row, bool wide, const hostile_c
                       " (import \"realm\" \"emit\" (func $emit (param %s %s) (result i32)))\n"
                       " (import \"realm\" \"model_open\" (func $open (param %s %s) (result i32)))\n"
                       " (import \"realm\" \"generate_chat\""
-                      " (func $chat (param i32 %s %s) (result i32)))\n",
-                      w.word, w.word, w.word, w.word, w.word, w.word);
+                      " (func $chat (param i32 %s %s) (result i32)))\n"
+                      " (import \"realm\" \"seq_new\""
+                      " (func $new_seq (param i32) (result i32)))\n"
+                      " (import \"realm\" \"sampler_new\""
+                      " (func $new_sampler (param i32 %s %s) (result i32)))\n",
+                      w.word, w.word, w.word, w.word, w.word, w.word, w.word, w.word);
     (void)rl_buf_addf(out, " (memory (export \"memory\") %s %u %u)\n", wide ? "i64" : "", PAGES,
                       PAGES);
     (void)rl_buf_adds(out, " (global $want (mut i64) (i64.const 0))\n"
                            " (global $model (mut i32) (i32.const 0))\n"
-                           " (global $stream (mut i32) (i32.const 0))\n");
+                           " (global $stream (mut i32) (i32.const 0))\n"
+                           " (global $seq (mut i32) (i32.const 0))\n"
+                           " (global $sampler (mut i32) (i32.const 0))\n");
     write_data(&w);
     write_helpers(&w);
     write_run(&w, cases, n_cases);
