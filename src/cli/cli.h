@@ -91,6 +91,10 @@ bool rl_cli_interrupted(void);
 void rl_cli_clear_interrupt(void);
 /* Opens c->r with --home, --threads, --kv, --ctx and what opts says. -> 0 | an exit code */
 int rl_cli_open(rl_cli *c, const realm_options *opts);
+struct rl_store;
+/* Opens the registry itself, for what the library has no call for; rl_store_close it. -> 0 | an
+ * exit code */
+int rl_cli_store(const rl_cli *c, struct rl_store **out);
 /* Writes what out holds to stdout and frees it. -> 0 | RL_EXIT_FAILED */
 int rl_cli_print(rl_buf *out);
 /* Before reading standard input: at a terminal, says that the `what` is waited for. */
@@ -114,6 +118,7 @@ int rl_verb_models(rl_cli *c);
 int rl_verb_rm(rl_cli *c);
 int rl_verb_verify(rl_cli *c);
 int rl_verb_prune(rl_cli *c);
+int rl_verb_key(rl_cli *c);
 int rl_verb_inspect(rl_cli *c);
 int rl_verb_tokenize(rl_cli *c);
 int rl_verb_logits(rl_cli *c);

@@ -3,6 +3,7 @@
 
 #include "cli/progress.h"
 #include "cli/text.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -170,15 +171,34 @@ static bool read_engine_options(const rl_cli *c, realm_options *o)
     return true;
 }
 
+/* The value of --home; NULL: not given. -> 0 | RL_EXIT_USAGE */
+static int read_home(const rl_cli *c, const char **home)
+{
+    if (offers(c, "home"))
+        *home = rl_cli_get(c, "home");
+    return *home && !**home ? rl_cli_usage(c->verb, "--home is empty") : 0;
+}
+
+int rl_cli_store(const rl_cli *c, rl_store **out)
+{
+    const char *home = NULL;
+    realm_error err;
+    int code = read_home(c, &home);
+
+    *out = NULL;
+    if (code)
+        return code;
+    return rl_store_open(out, home, &err) == REALM_OK ? 0 : rl_cli_fail(&err);
+}
+
 int rl_cli_open(rl_cli *c, const realm_options *opts)
 {
     realm_options o = opts ? *opts : (realm_options){ .home = NULL };
     realm_error err;
+    int code = read_home(c, &o.home);
 
-    if (offers(c, "home"))
-        o.home = rl_cli_get(c, "home");
-    if (o.home && !*o.home)
-        return rl_cli_usage(c->verb, "--home is empty");
+    if (code)
+        return code;
     if (offers(c, "reference") && rl_cli_has(c, "reference"))
         o.reference = true;
     if (!read_engine_options(c, &o))

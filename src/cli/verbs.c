@@ -72,6 +72,12 @@ static const rl_opt prune_opts[] = {
     HOME,
     END,
 };
+static const rl_opt key_opts[] = {
+    { "label", 0, "TEXT", "new: what the key is for, in a few words" },
+    { "json", 0, NULL, "list: write JSON instead of text" },
+    HOME,
+    END,
+};
 static const rl_opt inspect_opts[] = {
     { "all", 'a', NULL, "also list every metadata key and every tensor" },
     JSON,
@@ -173,6 +179,14 @@ const rl_verb rl_verbs[] = {
       .summary = "delete packed files that no name stands for",
       .about = "Such files come from runs on a path and from imports that broke off.",
       .example = "realm prune --dry-run" },
+    { VERB(key, 1, 2, "new list revoke"), .synopsis = "new|list|revoke [ID] [--label TEXT]",
+      .summary = "make, list and revoke keys for callers over a network",
+      .about = "new writes a key to standard output, the only time that it is told: the registry "
+               "keeps a digest of it. list shows the keys by their ids, with when each was made "
+               "and last used. revoke ends the key of an id; the server refuses it from then on.",
+      .example = "realm key new --label 'the web shop'\n"
+                 "realm key list --json\n"
+                 "realm key revoke 7m4qk2x9c0ta" },
     { VERB(inspect, 1, 1, "models"), .synopsis = "FILE|NAME",
       .summary = "say what a model file or a WebAssembly module is",
       .about = "For a GGUF file: architecture, sizes, weight types, tokenizer, and what stands in "

@@ -23,6 +23,14 @@
                   " AND mtime_ns = ?4 AND ctime_ns = ?5")                                          \
     X(DIGEST_PUT, "INSERT OR REPLACE INTO digests (dev, ino, size, mtime_ns, ctime_ns, sha256,"    \
                   " seen_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                  \
+    X(KEY_INSERT, "INSERT INTO keys (id, sha256, label, created_s) VALUES (?1, ?2, ?3, ?4)")       \
+    X(KEY_GET, "SELECT id, label, created_s, last_used_s, revoked_s, sha256 FROM keys"             \
+               " WHERE id = ?1")                                                                   \
+    X(KEY_LIST, "SELECT id, label, created_s, last_used_s, revoked_s FROM keys"                    \
+                " ORDER BY created_s, id")                                                         \
+    X(KEY_COUNT, "SELECT count(*) FROM keys WHERE revoked_s IS NULL")                              \
+    X(KEY_USED, "UPDATE keys SET last_used_s = ?2 WHERE id = ?1")                                  \
+    X(KEY_REVOKE, "UPDATE keys SET revoked_s = coalesce(revoked_s, ?2) WHERE id = ?1")             \
     X(SIZE_KNOWN, "SELECT 1 FROM models WHERE source_bytes = ?1"                                   \
                   " UNION ALL SELECT 1 FROM digests WHERE size = ?1 LIMIT 1")                      \
     X(DIGEST_TRIM, "DELETE FROM digests WHERE rowid NOT IN"                                        \
@@ -51,5 +59,30 @@ sqlite3_stmt *rl_store_stmt(rl_store *s, rl_store_sql which, realm_status *st, r
 /* Steps a statement that gives no rows and resets it. SQLite's answer: SQLITE_DONE when it worked.
  */
 int rl_store_step_done(sqlite3_stmt *stmt);
+
+/* ---- rows (rows.c) ---- */
+
+/* The text of a column, cut to cap - 1 bytes; "" for NULL. */
+void rl_store_text(sqlite3_stmt *q, int col, char *out, size_t cap);
+
+/* The statement with ?1 bound to a copy of text; NULL with *st and err set. */
+sqlite3_stmt *rl_store_stmt_of(rl_store *s, rl_store_sql which, const char *text, realm_status *st,
+                               realm_error *err);
+
+/* Fills all of one row. */
+typedef void (*rl_store_read_fn)(sqlite3_stmt *q, void *row);
+
+/* Steps a bound statement of at most one row and reads it. -> OK | ENOTFOUND (the sentence is the
+ * caller's) | why it failed */
+realm_status rl_store_one(rl_store *s, sqlite3_stmt *q, rl_store_read_fn read, void *row,
+                          realm_error *err) REALM_MUST_USE;
+
+/* Steps a bound statement that changes rows. -> OK | ENOTFOUND (none changed; the sentence is the
+ * caller's) | why it failed */
+realm_status rl_store_change(rl_store *s, sqlite3_stmt *q, realm_error *err) REALM_MUST_USE;
+
+/* All rows of a statement into *list [*n], rl_alloc'ed; NULL and 0 when there are none. */
+realm_status rl_store_rows(rl_store *s, rl_store_sql which, size_t row_bytes, rl_store_read_fn read,
+                           void **list, size_t *n, realm_error *err) REALM_MUST_USE;
 
 #endif

@@ -1,6 +1,5 @@
 /* Rows of models: names and what they stand for. Names come from people and from guests, so they
  * are checked on every way in; everything else of a row is ours. */
-#include "base/alloc.h"
 #include "store/internal.h"
 
 #include <string.h>
@@ -73,53 +72,31 @@ realm_status rl_store_model_put(rl_store *s, const rl_store_model *m, bool repla
     return rl_store_fail(err, s->db, rc, s->path);
 }
 
-static void copy_text(char *out, size_t cap, sqlite3_stmt *q, int col)
+static void read_model(sqlite3_stmt *q, void *row)
 {
-    const unsigned char *p = sqlite3_column_text(q, col);
-    size_t n = p ? strlen((const char *)p) : 0;
+    rl_store_model *m = row;
 
-    if (n >= cap)
-        n = cap - 1;
-    if (p)
-        memcpy(out, p, n);
-    out[n] = 0;
-}
-
-static void read_model(sqlite3_stmt *q, rl_store_model *m)
-{
-    copy_text(m->name, sizeof m->name, q, 0);
-    copy_text(m->sha256, sizeof m->sha256, q, 1);
-    copy_text(m->arch, sizeof m->arch, q, 2);
-    copy_text(m->source, sizeof m->source, q, 3);
+    rl_store_text(q, 0, m->name, sizeof m->name);
+    rl_store_text(q, 1, m->sha256, sizeof m->sha256);
+    rl_store_text(q, 2, m->arch, sizeof m->arch);
+    rl_store_text(q, 3, m->source, sizeof m->source);
     m->source_bytes = (uint64_t)sqlite3_column_int64(q, 4);
     m->packed_bytes = (uint64_t)sqlite3_column_int64(q, 5);
     m->n_params = (uint64_t)sqlite3_column_int64(q, 6);
     m->created_s = sqlite3_column_int64(q, 7);
 }
 
-static realm_status not_found(realm_error *err, const char *name)
+static realm_status told(realm_status st, const char *name, realm_error *err)
 {
-    return realm_fail(err, REALM_ENOTFOUND, "there is no model named %s", name);
+    return st == REALM_ENOTFOUND ? realm_fail(err, st, "there is no model named %s", name) : st;
 }
 
 /* The statement with ?1 bound to a checked name; NULL with *st and err set. */
 static sqlite3_stmt *by_name(rl_store *s, rl_store_sql which, const char *name, realm_status *st,
                              realm_error *err)
 {
-    sqlite3_stmt *q;
-    int rc;
-
     *st = rl_store_check_name(name, strnlen(name, RL_NAME_MAX + 1), err);
-    if (*st != REALM_OK)
-        return NULL;
-    q = rl_store_stmt(s, which, st, err);
-    if (!q)
-        return NULL;
-    rc = sqlite3_bind_text(q, 1, name, -1, SQLITE_TRANSIENT);
-    if (rc == SQLITE_OK)
-        return q;
-    *st = rl_store_fail(err, s->db, rc, s->path);
-    return NULL;
+    return *st == REALM_OK ? rl_store_stmt_of(s, which, name, st, err) : NULL;
 }
 
 realm_status rl_store_model_get(rl_store *s, const char *name, rl_store_model *out,
@@ -127,70 +104,23 @@ realm_status rl_store_model_get(rl_store *s, const char *name, rl_store_model *o
 {
     realm_status st;
     sqlite3_stmt *q = by_name(s, RL_SQL_MODEL_GET, name, &st, err);
-    int rc;
 
-    if (!q)
-        return st;
-    rc = sqlite3_step(q);
-    if (rc == SQLITE_ROW)
-        read_model(q, out);
-    (void)sqlite3_reset(q);
-    if (rc == SQLITE_DONE)
-        return not_found(err, name);
-    return rc == SQLITE_ROW ? REALM_OK : rl_store_fail(err, s->db, rc, s->path);
+    return q ? told(rl_store_one(s, q, read_model, out, err), name, err) : st;
 }
 
 realm_status rl_store_model_delete(rl_store *s, const char *name, realm_error *err)
 {
     realm_status st;
     sqlite3_stmt *q = by_name(s, RL_SQL_MODEL_DELETE, name, &st, err);
-    int rc;
 
-    if (!q)
-        return st;
-    rc = rl_store_step_done(q);
-    if (rc != SQLITE_DONE)
-        return rl_store_fail(err, s->db, rc, s->path);
-    return sqlite3_changes(s->db) ? REALM_OK : not_found(err, name);
-}
-
-/* Room for one more row; the array doubles. */
-static rl_store_model *grown(rl_store_model *list, size_t n)
-{
-    if (n && (n & (n - 1)))
-        return list;
-    return rl_realloc(list, (n ? 2 * n : 1) * sizeof *list);
+    return q ? told(rl_store_change(s, q, err), name, err) : st;
 }
 
 realm_status rl_store_model_list(rl_store *s, rl_store_model **list, size_t *n, realm_error *err)
 {
-    realm_status st;
-    sqlite3_stmt *q = rl_store_stmt(s, RL_SQL_MODEL_LIST, &st, err);
-    rl_store_model *rows = NULL, *more;
-    int rc = SQLITE_DONE;
+    void *rows;
+    realm_status st = rl_store_rows(s, RL_SQL_MODEL_LIST, sizeof **list, read_model, &rows, n, err);
 
-    *list = NULL;
-    *n = 0;
-    if (!q)
-        return st;
-    st = REALM_OK;
-    while (st == REALM_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
-        more = grown(rows, *n);
-        if (!more) {
-            st = realm_fail(err, REALM_ENOMEM, "no memory for the list of models");
-            break;
-        }
-        rows = more;
-        read_model(q, &rows[(*n)++]);
-    }
-    (void)sqlite3_reset(q);
-    if (st == REALM_OK && rc != SQLITE_DONE)
-        st = rl_store_fail(err, s->db, rc, s->path);
-    if (st != REALM_OK) {
-        rl_free(rows);
-        *n = 0;
-        return st;
-    }
     *list = rows;
-    return REALM_OK;
+    return st;
 }

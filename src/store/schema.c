@@ -35,6 +35,15 @@ const char *const rl_schema_steps[] = {
     " seen_s INTEGER NOT NULL,"
     " PRIMARY KEY (dev, ino)"
     ") STRICT;",
+
+    "CREATE TABLE keys ("
+    " id TEXT PRIMARY KEY NOT NULL CHECK (length(id) = 12),"
+    " sha256 TEXT NOT NULL CHECK (length(sha256) = 64)," /* of the secret */
+    " label TEXT NOT NULL,"
+    " created_s INTEGER NOT NULL,"
+    " last_used_s INTEGER,"
+    " revoked_s INTEGER"
+    ") STRICT;",
 };
 const int rl_schema_n_steps = (int)RL_COUNT(rl_schema_steps);
 

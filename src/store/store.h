@@ -1,6 +1,6 @@
-/* Store: the SQLite registry under $REALM_HOME (realm.db): models by name, remembered digests.
- * Later: tenants, keys, programs, usage. One rl_store per thread that uses it (each has its own
- * connection; WAL mode); a newer schema refuses to open. */
+/* Store: the SQLite registry under $REALM_HOME (realm.db): models by name, remembered digests,
+ * keys. Later: tenants, usage. One rl_store per thread that uses it (each has its own connection;
+ * WAL mode); a newer schema refuses to open. */
 #ifndef RL_STORE_STORE_H
 #define RL_STORE_STORE_H
 
@@ -58,5 +58,43 @@ bool rl_store_knows_size(rl_store *s, uint64_t bytes);
 /* SHA-256 of a file, remembered or read; see digest.c. ECONFLICT: it changed meanwhile. */
 realm_status rl_store_digest(rl_store *s, const char *path, char hex[RL_SHA256_HEX],
                              rl_progress_fn progress, void *ctx, realm_error *err) REALM_MUST_USE;
+
+/* ---- keys (keys.c) ---- */
+
+/* rk_<id>_<secret>: the id in the clear, the secret as 260 random bits, both in lower-case base 32.
+ */
+#define RL_KEY_ID     12
+#define RL_KEY_SECRET 52
+#define RL_KEY_TEXT   (3 + RL_KEY_ID + 1 + RL_KEY_SECRET)
+#define RL_LABEL_MAX  128
+
+typedef struct rl_store_key {
+    char id[RL_KEY_ID + 1];
+    char label[RL_LABEL_MAX + 1];
+    int64_t created_s, last_used_s, revoked_s; /* the last two 0: never */
+} rl_store_key;
+
+/* Makes a key. text: the only time that it is told. out may be NULL. -> OK | EINVAL (the label) */
+realm_status rl_store_key_new(rl_store *s, const char *label, char text[RL_KEY_TEXT + 1],
+                              rl_store_key *out, realm_error *err) REALM_MUST_USE;
+
+/* Whether text [n] is a key that was made and is not revoked; any bytes. Only reads. out may be
+ * NULL. -> OK | EAUTH, in one sentence for every reason | why the registry failed */
+realm_status rl_store_key_check(rl_store *s, const char *text, size_t n, rl_store_key *out,
+                                realm_error *err) REALM_MUST_USE;
+
+/* Remembers that a checked key is used now. Writes at most once a minute for a key as checked
+ * afresh. */
+realm_status rl_store_key_used(rl_store *s, const rl_store_key *k, realm_error *err) REALM_MUST_USE;
+
+/* All keys, oldest first, revoked ones too; *list is rl_alloc'ed. */
+realm_status rl_store_key_list(rl_store *s, rl_store_key **list, size_t *n,
+                               realm_error *err) REALM_MUST_USE;
+
+/* How many keys are not revoked. */
+realm_status rl_store_key_count(rl_store *s, uint64_t *n, realm_error *err) REALM_MUST_USE;
+
+/* The key is refused from now on; revoking it again changes nothing. -> OK | ENOTFOUND | EINVAL */
+realm_status rl_store_key_revoke(rl_store *s, const char *id, realm_error *err) REALM_MUST_USE;
 
 #endif

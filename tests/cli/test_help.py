@@ -4,7 +4,7 @@ import subprocess
 
 import house
 
-VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "inspect", "tokenize", "logits",
+VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "key", "inspect", "tokenize", "logits",
          "perplexity", "bench", "doctor", "help", "version", "completions"]
 
 
@@ -88,7 +88,7 @@ class Usage(house.Case):
 
     def test_arguments_are_counted(self):
         for args in (["run"], ["chat"], ["import"], ["inspect"], ["tokenize"], ["logits"], ["perplexity"],
-                     ["bench"], ["rm"], ["verify"], ["completions"], ["models", "x"], ["doctor", "x"],
+                     ["bench"], ["rm"], ["verify"], ["key"], ["completions"], ["models", "x"], ["doctor", "x"],
                      ["import", "a", "b"], ["models", "--", "x"]):
             self.refused(*args, code=2, words=["usage: realm"])
 

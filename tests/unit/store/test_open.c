@@ -1,5 +1,7 @@
 #include "home.h"
 
+#include "store/schema.h"
+
 #include <pthread.h>
 
 static void a_new_home_is_private_and_complete(void **state)
@@ -15,7 +17,7 @@ static void a_new_home_is_private_and_complete(void **state)
     in_home(path, sizeof path, "models");
     assert_int_equal(stat(path, &sb), 0);
     rl_store_close(s);
-    assert_int_equal(sql_int("realm.db", "PRAGMA user_version"), 1);
+    assert_int_equal(sql_int("realm.db", "PRAGMA user_version"), rl_schema_n_steps);
     in_home(path, sizeof path, "realm.db.v0.bak");
     assert_int_not_equal(access(path, F_OK), 0); /* there was nothing to copy */
 }

@@ -52,6 +52,34 @@ static void a_failing_step_changes_nothing(void **state)
     assert_int_equal(sql_int("t.db", "SELECT count(*) FROM sqlite_schema"), 1);
 }
 
+/* A home of the first release keeps what is in it. */
+static void an_old_home_is_carried_over(void **state)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    rl_store *s;
+    rl_store_model m;
+    uint64_t n;
+
+    (void)state;
+    assert_int_equal(mkdir(home, 0700), 0);
+    in_home(path, sizeof path, "realm.db");
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(rl_schema_apply(db, path, rl_schema_steps, 1, NULL), REALM_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    sql("realm.db", "INSERT INTO models VALUES ('m', '"
+                    "0000000000000000000000000000000000000000000000000000000000000000',"
+                    " 'llama', 'file', 1, 2, 3, 4)");
+    s = opened();
+    assert_int_equal(rl_store_model_get(s, "m", &m, NULL), REALM_OK);
+    assert_true(m.packed_bytes == 2 && m.created_s == 4);
+    assert_int_equal(rl_store_key_count(s, &n, NULL), REALM_OK);
+    assert_true(n == 0);
+    rl_store_close(s);
+    assert_int_equal(sql_int("realm.db", "PRAGMA user_version"), rl_schema_n_steps);
+    assert_int_equal(sql_int("realm.db.v1.bak", "SELECT count(*) FROM models"), 1);
+}
+
 static void a_newer_schema_is_refused(void **state)
 {
     rl_store *s = NULL;
@@ -82,9 +110,8 @@ static void another_programs_database_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOME_TEST(a_migration_keeps_rows_and_a_copy),
-        HOME_TEST(a_failing_step_changes_nothing),
-        HOME_TEST(a_newer_schema_is_refused),
+        HOME_TEST(a_migration_keeps_rows_and_a_copy),    HOME_TEST(a_failing_step_changes_nothing),
+        HOME_TEST(an_old_home_is_carried_over),          HOME_TEST(a_newer_schema_is_refused),
         HOME_TEST(another_programs_database_is_refused),
     };
 
