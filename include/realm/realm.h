@@ -100,18 +100,20 @@ REALM_API realm_status realm_find(realm *r, const char *name, realm_entry *out,
 REALM_API realm_status realm_remove(realm *r, const char *name, uint64_t *freed,
                                     realm_error *err) REALM_MUST_USE;
 
-/* Reads the packed file of a name through and compares its digest. -> OK | EINVAL (damaged) | ...
- */
+/* Reads the packed file of a name, or the module of an installed program, through and compares its
+ * digest. -> OK | EINVAL (damaged) | ... */
 REALM_API realm_status realm_verify(realm *r, const char *name, realm_error *err) REALM_MUST_USE;
 
-/* Deletes packed files that no name stands for (from runs on a path, broken imports).
+/* Deletes files that no name stands for (packed ones from runs on a path and from broken imports,
+ * modules of programs that are gone).
  * with dry: only counts. *n_files, *bytes: what was or would be deleted. */
 REALM_API realm_status realm_prune(realm *r, bool dry, uint32_t *n_files, uint64_t *bytes,
                                    realm_error *err) REALM_MUST_USE;
 
 /* Describes a GGUF file (metadata, tensors, types, tokenizer; also when Realm cannot run it, and
- * then why), the model of a name, or a WebAssembly module (imports, exports, capabilities). *json:
- * an object with "kind" "gguf" or "wasm"; realm_free. -> OK | EINVAL (neither, or damaged) ... */
+ * then why), a WebAssembly module (imports, exports, capabilities), or the model or installed
+ * program of a name. *json: an object with "kind" "gguf" or "wasm"; realm_free. -> OK | EINVAL
+ * (neither, or damaged) | ... */
 REALM_API realm_status realm_inspect(realm *r, const char *path_or_name, char **json,
                                      realm_error *err) REALM_MUST_USE;
 
@@ -240,6 +242,41 @@ REALM_API realm_status realm_program_load(realm_program **out, realm *r, const v
 REALM_API realm_status realm_program_chat(realm_program **out, realm *r,
                                           realm_error *err) REALM_MUST_USE;
 REALM_API void realm_program_close(realm_program *p); /* its runs may still be going */
+
+/* A program of the registry, under a name that no model has: the two share one space of names. */
+typedef struct realm_installed {
+    char name[129];
+    char sha256[65]; /* of the module */
+    uint64_t bytes;
+    int64_t created_s; /* seconds since 1970 */
+    bool usable;       /* its file is there and of the right size */
+} realm_installed;
+
+#define REALM_PROGRAM_MAX ((size_t)16 << 20) /* bytes of a module */
+
+/* Checks that the module at a path can be loaded, keeps a copy of it and names it; the file is not
+ * needed afterwards. opts: its name must be given. Installing the same again is fine. out may be
+ * NULL. -> OK | EINVAL (why it cannot be run, or the name) | ETOOBIG | ECONFLICT (the name is a
+ * model's, or another program's and not replaced) | EDISK | ENOTFOUND | EIO | ENOMEM */
+REALM_API realm_status realm_program_add(realm *r, const char *path,
+                                         const realm_import_options *opts, realm_installed *out,
+                                         realm_error *err) REALM_MUST_USE;
+
+/* All installed programs by name. *list: realm_free. */
+REALM_API realm_status realm_program_list(realm *r, realm_installed **list, size_t *n,
+                                          realm_error *err) REALM_MUST_USE;
+
+/* out may be NULL. -> OK | ENOTFOUND (err lists what there is) | EINVAL (no name looks like it) */
+REALM_API realm_status realm_program_find(realm *r, const char *name, realm_installed *out,
+                                          realm_error *err) REALM_MUST_USE;
+
+/* The file of its module: *path, realm_free. -> OK | ENOTFOUND | EINVAL | EIO (it is missing) */
+REALM_API realm_status realm_program_path(realm *r, const char *name, char **path,
+                                          realm_error *err) REALM_MUST_USE;
+
+/* Forgets a program; its file goes with its last name. Runs of it go on. */
+REALM_API realm_status realm_program_remove(realm *r, const char *name,
+                                            realm_error *err) REALM_MUST_USE;
 
 typedef struct realm_run_options {
     realm_program *program; /* borrowed */

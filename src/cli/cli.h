@@ -118,6 +118,7 @@ int rl_verb_models(rl_cli *c);
 int rl_verb_rm(rl_cli *c);
 int rl_verb_verify(rl_cli *c);
 int rl_verb_prune(rl_cli *c);
+int rl_verb_program(rl_cli *c);
 int rl_verb_key(rl_cli *c);
 int rl_verb_inspect(rl_cli *c);
 int rl_verb_tokenize(rl_cli *c);

@@ -1,6 +1,7 @@
 /* models, rm, verify and prune: the registry. */
 #include "cli/cli.h"
 
+#include "base/alloc.h"
 #include "cli/progress.h"
 #include "cli/show.h"
 #include "cli/table.h"
@@ -105,7 +106,7 @@ int rl_verb_rm(rl_cli *c)
 
 /* ---- verify ---------------------------------------------------------------------------------- */
 
-/* One model: a row of the report. -> whether it is good; an interrupt stops the verb */
+/* One name: a row of the report. -> whether it is good; an interrupt stops the verb */
 static bool verify_one(rl_cli *c, const char *name, rl_json *j, rl_table *t, realm_error *err)
 {
     realm_status st = realm_verify(c->r, name, err);
@@ -126,9 +127,31 @@ static bool verify_one(rl_cli *c, const char *name, rl_json *j, rl_table *t, rea
     return st == REALM_OK;
 }
 
-static int verify_these(rl_cli *c, const realm_entry *list, size_t n)
+typedef struct subject {
+    const char *name;
+    bool is_program;
+} subject;
+
+/* The rows of one kind. */
+static bool verify_kind(rl_cli *c, const subject *list, size_t n, bool programs, rl_json *j,
+                        rl_table *t, realm_error *err)
 {
-    bool json = rl_cli_has(c, "json"), good = true;
+    bool good = true;
+
+    rl_json_array(j, programs ? "programs" : "models");
+    for (size_t i = 0; i < n && !rl_cli_interrupted(); i++) {
+        if (list[i].is_program != programs)
+            continue;
+        rl_progress_label(list[i].name);
+        good = verify_one(c, list[i].name, j, t, err) && good;
+    }
+    rl_json_end_array(j);
+    return good;
+}
+
+static int verify_these(rl_cli *c, const subject *list, size_t n)
+{
+    bool json = rl_cli_has(c, "json"), good;
     rl_buf out;
     rl_json j;
     rl_table t;
@@ -139,12 +162,8 @@ static int verify_these(rl_cli *c, const realm_entry *list, size_t n)
     j = rl_json_on(&out);
     rl_table_init(&t, "ll");
     rl_json_object(&j, NULL);
-    rl_json_array(&j, "models");
-    for (size_t i = 0; i < n && !rl_cli_interrupted(); i++) {
-        rl_progress_label(list ? list[i].name : c->pos[i]);
-        good = verify_one(c, list ? list[i].name : c->pos[i], &j, &t, &err) && good;
-    }
-    rl_json_end_array(&j);
+    good = verify_kind(c, list, n, false, &j, &t, &err);
+    good = verify_kind(c, list, n, true, &j, &t, &err) && good;
     rl_json_end_object(&j);
     (void)rl_buf_adds(&out, "\n");
     if (rl_cli_interrupted() && err.status == REALM_ECANCELLED) {
@@ -161,11 +180,44 @@ static int verify_these(rl_cli *c, const realm_entry *list, size_t n)
     return good ? code : RL_EXIT_FAILED;
 }
 
+static int verify_named(rl_cli *c)
+{
+    subject list[RL_CLI_MAX_POS];
+
+    for (unsigned i = 0; i < c->n_pos; i++) {
+        list[i].name = c->pos[i];
+        list[i].is_program = realm_program_find(c->r, c->pos[i], NULL, NULL) == REALM_OK;
+    }
+    return verify_these(c, list, c->n_pos);
+}
+
+static int verify_all(rl_cli *c)
+{
+    realm_installed *programs = NULL;
+    realm_entry *models = NULL;
+    subject *list = NULL;
+    size_t n_models, n_programs, n = 0;
+    realm_error err;
+    realm_status st = realm_list(c->r, &models, &n_models, &err);
+    int code;
+
+    if (st == REALM_OK)
+        st = realm_program_list(c->r, &programs, &n_programs, &err);
+    if (st == REALM_OK && !(list = rl_alloc_array(n_models + n_programs + 1, sizeof *list)))
+        (void)realm_fail(&err, REALM_ENOMEM, "no memory for the list of names");
+    for (size_t i = 0; list && i < n_models; i++)
+        list[n++] = (subject){ .name = models[i].name };
+    for (size_t i = 0; list && i < n_programs; i++)
+        list[n++] = (subject){ .name = programs[i].name, .is_program = true };
+    code = list ? verify_these(c, list, n) : rl_cli_fail(&err);
+    rl_free(list);
+    realm_free(programs);
+    realm_free(models);
+    return code;
+}
+
 int rl_verb_verify(rl_cli *c)
 {
-    realm_entry *list;
-    realm_error err;
-    size_t n;
     int code;
 
     if (rl_cli_has(c, "all") == (c->n_pos > 0))
@@ -173,13 +225,7 @@ int rl_verb_verify(rl_cli *c)
     code = rl_cli_open(c, NULL);
     if (code)
         return code;
-    if (c->n_pos)
-        return verify_these(c, NULL, c->n_pos);
-    if (realm_list(c->r, &list, &n, &err) != REALM_OK)
-        return rl_cli_fail(&err);
-    code = verify_these(c, list, n);
-    realm_free(list);
-    return code;
+    return c->n_pos ? verify_named(c) : verify_all(c);
 }
 
 /* ---- prune ----------------------------------------------------------------------------------- */

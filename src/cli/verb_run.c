@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define INPUT_MAX ((size_t)64 << 20)
 #define WASM_MAX  ((size_t)256 << 20)
@@ -108,15 +109,35 @@ static bool read_limits(const rl_cli *c, realm_run_options *o)
            rl_cli_size(c, "max-output", &o->max_output);
 }
 
+/* What is no name of the registry: a path, also one that begins in the working folder. */
+static bool is_file(const char *word)
+{
+    size_t n = strlen(word);
+
+    return strchr(word, '/') || (n >= 5 && strcmp(word + n - 5, ".wasm") == 0);
+}
+
+/* The file of an installed program: *path, realm_free. -> 0 | an exit code */
+static int find_installed(rl_cli *c, const char *name, char **path)
+{
+    realm_error err;
+    realm_status st = realm_program_path(c->r, name, path, &err);
+
+    if ((st == REALM_ENOTFOUND || st == REALM_EINVAL) && access(name, F_OK) == 0)
+        (void)realm_fail(&err, st, "no program is named %.100s; for the file write ./%.100s", name,
+                         name);
+    return st == REALM_OK ? 0 : rl_cli_fail(&err);
+}
+
 /* Bytes of memory the program begins with; 0: not known. */
-static uint64_t memory_at_first(rl_cli *c)
+static uint64_t memory_at_first(rl_cli *c, const char *path)
 {
     realm_error err;
     uint64_t bytes;
     json_t *o;
     char *text;
 
-    if (realm_inspect(c->r, c->pos[0], &text, &err) != REALM_OK)
+    if (realm_inspect(c->r, path, &text, &err) != REALM_OK)
         return 0;
     o = json_loads(text, JSON_ALLOW_NUL, NULL);
     bytes = (uint64_t)json_integer_value(json_object_get(
@@ -128,9 +149,9 @@ static uint64_t memory_at_first(rl_cli *c)
 }
 
 /* The compiler knows no --max-memory: say it in its place. */
-static int load_failed(rl_cli *c, uint64_t max_memory, const realm_error *why)
+static int load_failed(rl_cli *c, const char *path, uint64_t max_memory, const realm_error *why)
 {
-    uint64_t least = memory_at_first(c), most = max_memory ? max_memory : DEFAULT_MEMORY;
+    uint64_t least = memory_at_first(c, path), most = max_memory ? max_memory : DEFAULT_MEMORY;
     char a[RL_UNITS_TEXT], b[RL_UNITS_TEXT];
     realm_error err = { .status = why->status };
 
@@ -146,15 +167,21 @@ static int load_failed(rl_cli *c, uint64_t max_memory, const realm_error *why)
 
 static int load(rl_cli *c, uint64_t max_memory, realm_program **p)
 {
+    const char *path = c->pos[0];
+    char *installed = NULL;
     realm_error err;
     rl_buf wasm;
-    int code;
+    int code = is_file(path) ? 0 : find_installed(c, path, &installed);
 
+    if (installed)
+        path = installed;
     rl_buf_init(&wasm, WASM_MAX);
-    code = rl_cli_read_all(c->pos[0], &wasm);
+    if (code == 0)
+        code = rl_cli_read_all(path, &wasm);
     if (code == 0 && realm_program_load(p, c->r, wasm.data, wasm.len, &err) != REALM_OK)
-        code = load_failed(c, max_memory, &err);
+        code = load_failed(c, path, max_memory, &err);
     rl_buf_deinit(&wasm);
+    realm_free(installed);
     return code;
 }
 

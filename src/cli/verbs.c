@@ -61,7 +61,7 @@ static const rl_opt models_opts[] = { JSON, HOME, END };
 static const rl_opt doctor_opts[] = { JSON, HOME, END };
 static const rl_opt rm_opts[] = { HOME, END };
 static const rl_opt verify_opts[] = {
-    { "all", 'a', NULL, "verify every model" },
+    { "all", 'a', NULL, "verify every model and program" },
     JSON,
     HOME,
     END,
@@ -69,6 +69,13 @@ static const rl_opt verify_opts[] = {
 static const rl_opt prune_opts[] = {
     { "dry-run", 'n', NULL, "only say what would go" },
     JSON,
+    HOME,
+    END,
+};
+static const rl_opt program_opts[] = {
+    { "name", 'n', "NAME", "add: the name to give it" },
+    { "replace", 0, NULL, "add: the name may stand for another program, which goes" },
+    { "json", 0, NULL, "add, list: write JSON instead of text" },
     HOME,
     END,
 };
@@ -142,12 +149,15 @@ static const rl_opt version_opts[] = { JSON, END };
 
 const rl_verb rl_verbs[] = {
     { VERB(run, 1, 1, NULL),
-      .synopsis = "PROGRAM.wasm [--model NAME|FILE.gguf] [--prompt TEXT] [-- ARG...]",
+      .synopsis = "FILE.wasm|NAME [--model NAME|FILE.gguf] [--prompt TEXT] [-- ARG...]",
       .summary = "run a WebAssembly program with a model",
       .about =
-          "Runs the program in a sandbox of its own. It reads the prompt as its input, calls the "
-          "host for everything the model does, and its reply goes to standard output as it comes. "
-          "What follows -- are its arguments. Limits end it with a sentence that names the limit. "
+          "Runs the program in a sandbox of its own. What has a / in it or ends in .wasm is a "
+          "file, "
+          "any other word the name of an installed program (realm program). It reads the prompt as "
+          "its input, calls the host for everything the model does, and its reply goes to standard "
+          "output as it comes. What follows -- are its arguments. Limits end it with a sentence "
+          "that names the limit. "
           "The closing line on standard error says where the time went.",
       .example = "realm run hello.wasm --model qwen2.5-coder-0.5b --prompt 'Write a haiku.'\n"
                  "echo 'Write a haiku.' | realm run hello.wasm --model ./qwen.gguf --max-time 1m",
@@ -173,12 +183,21 @@ const rl_verb rl_verbs[] = {
                "model open keeps it until it ends.",
       .example = "realm rm qwen" },
     { VERB(verify, 0, RL_CLI_MAX_POS, "models"), .synopsis = "NAME... | --all",
-      .summary = "read packed models through and compare digests",
-      .about = "Finds damage of the packed files on disk.", .example = "realm verify --all" },
+      .summary = "read packed models and programs through and compare digests",
+      .about = "Finds damage of the files on disk.", .example = "realm verify --all" },
     { VERB(prune, 0, 0, NULL), .synopsis = "[--dry-run]",
-      .summary = "delete packed files that no name stands for",
+      .summary = "delete files that no name stands for",
       .about = "Such files come from runs on a path and from imports that broke off.",
       .example = "realm prune --dry-run" },
+    { VERB(program, 1, RL_CLI_MAX_POS, "add list rm"),
+      .synopsis = "add|list|rm [FILE.wasm|NAME] [--name NAME]",
+      .summary = "install programs under names",
+      .about = "add checks a WebAssembly program as run would, keeps a copy of it (at most 16 MiB) "
+               "and names it; the file is not needed afterwards. A name is that of a program or "
+               "of a model, never both. list shows what is installed, rm forgets names.",
+      .example = "realm program add hello.wasm --name hello\n"
+                 "realm run hello --model qwen2.5-coder-0.5b --prompt 'Write a haiku.'\n"
+                 "realm program rm hello" },
     { VERB(key, 1, 2, "new list revoke"), .synopsis = "new|list|revoke [ID] [--label TEXT]",
       .summary = "make, list and revoke keys for callers over a network",
       .about = "new writes a key to standard output, the only time that it is told: the registry "

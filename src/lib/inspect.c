@@ -1,4 +1,4 @@
-/* What a file is: a GGUF model, a WebAssembly module, or a model of the registry by its name. */
+/* What a file is: a GGUF model, a WebAssembly module, or what a name of the registry stands for. */
 #include "lib/internal.h"
 
 #include "base/alloc.h"
@@ -92,10 +92,13 @@ static realm_status describe(realm *r, const char *what, rl_buf *json, realm_err
 {
     char path[RL_LIB_PATH];
     rl_store_model m;
+    rl_store_program p;
     file_kind kind;
     realm_status st = look(what, &kind, err);
 
     if (st == REALM_ENOTFOUND && !rl_lib_is_path(what) && !strstr(what, ".wasm")) {
+        if (rl_lib_program_find(r, what, &p, path, NULL) == REALM_OK)
+            return describe_wasm(r, path, json, err);
         st = rl_lib_find(r, what, &m, path, err);
         if (st == REALM_EINVAL)
             return realm_fail(err, REALM_ENOTFOUND, "%.150s: no such file, and no name of a model",

@@ -74,6 +74,9 @@ realm_status rl_lib_find(realm *r, const char *name, rl_store_model *m, char *pa
 /* The packed file of a name or path into path [RL_LIB_PATH]; *m is the row (name "" for a path). */
 realm_status rl_lib_locate(realm *r, const char *name_or_path, rl_store_model *m, char *path,
                            realm_error *err) REALM_MUST_USE;
+/* "there are: a, b and 3 more (realm models)", or that there are none. rows [n] begin with a name.
+ */
+void rl_lib_list_names(const void *rows, size_t row_bytes, size_t n, const char *more, rl_buf *out);
 /* Allows runs of this handle to name the model as sha256:<digest>. */
 realm_status rl_lib_pin(realm *r, const char *sha256, realm_error *err) REALM_MUST_USE;
 /* The resolver of the runtime: a name, or a pinned sha256:<digest>. */
@@ -81,6 +84,15 @@ realm_status rl_lib_resolve(void *r, const char *name, char *path, size_t cap,
                             realm_error *err) REALM_MUST_USE;
 /* The runtime's list of what runs may open, as JSON. */
 realm_status rl_lib_list(void *r, rl_buf *json, realm_error *err) REALM_MUST_USE;
+
+/* ---- installed programs (installed.c) ---- */
+
+/* The row of a program and the path [RL_LIB_PATH] of its module. -> OK | ENOTFOUND | EINVAL */
+realm_status rl_lib_program_find(realm *r, const char *name, rl_store_program *p, char *path,
+                                 realm_error *err) REALM_MUST_USE;
+/* Compares the module with its digest. -> OK | EINVAL (damaged) | EIO (missing) */
+realm_status rl_lib_program_verify(realm *r, const rl_store_program *p, const char *path,
+                                   realm_error *err) REALM_MUST_USE;
 
 /* ---- inspect (inspect.c, inspect_gguf.c) ---- */
 

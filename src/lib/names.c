@@ -45,29 +45,29 @@ void rl_lib_name_of_path(const char *path, char *out)
         (void)snprintf(out, RL_NAME_MAX + 1, "model");
 }
 
-/* " There are: a, b and 3 more." as far as it fits, or that there is none. */
-static void list_names(rl_store *s, rl_buf *out)
+void rl_lib_list_names(const void *rows, size_t row_bytes, size_t n, const char *more, rl_buf *out)
 {
-    rl_store_model *list = NULL;
-    size_t n = 0, i;
+    const char *name = rows;
+    size_t i;
 
-    if (rl_store_model_list(s, &list, &n, NULL) != REALM_OK)
-        return;
     (void)rl_buf_adds(out, n ? "there are: " : "there are none yet");
-    for (i = 0; i < n && out->len + strlen(list[i].name) < 90; i++)
-        (void)rl_buf_addf(out, "%s%s", i ? ", " : "", list[i].name);
+    for (i = 0; i < n && out->len + strlen(name) < 90; i++, name += row_bytes)
+        (void)rl_buf_addf(out, "%s%s", i ? ", " : "", name);
     if (i < n)
-        (void)rl_buf_addf(out, " and %zu more (realm models)", n - i);
-    rl_free(list);
+        (void)rl_buf_addf(out, " and %zu more (%s)", n - i, more);
 }
 
 static realm_status unknown(rl_store *s, const char *name, realm_error *err)
 {
+    rl_store_model *rows = NULL;
+    size_t n = 0;
     realm_status st;
     rl_buf have;
 
     rl_buf_init(&have, 512);
-    list_names(s, &have);
+    if (rl_store_model_list(s, &rows, &n, NULL) == REALM_OK)
+        rl_lib_list_names(rows, sizeof *rows, n, "realm models", &have);
+    rl_free(rows);
     st = realm_fail(err, REALM_ENOTFOUND,
                     "no model is named %.64s; %s. Import one: realm import FILE.gguf --name NAME",
                     name, have.data ? have.data : "");

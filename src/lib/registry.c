@@ -1,4 +1,4 @@
-/* The registry as the library shows it: importing, listing, removing, verifying, pruning.
+/* The models of the registry as the library shows them: importing, listing, removing, verifying.
  *
  * The row of a name is written last, when its packed file is complete; a packed file is deleted
  * only after its last row. The two may cross in different processes, so an import looks once more
@@ -8,7 +8,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,8 +18,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define DISK_MARGIN   ((uint64_t)64 << 20)
-#define STALE_SECONDS 3600 /* a temporary file this old is not being written any more */
+#define DISK_MARGIN ((uint64_t)64 << 20)
 
 static uint64_t file_bytes(const char *path)
 {
@@ -200,12 +198,25 @@ static void drop_unnamed(rl_store *s, const char *sha256, const char *packed)
         (void)unlink(packed);
 }
 
+/* Before the work: a program may have this name. */
+static realm_status check_no_program(rl_store *s, const char *name, realm_error *err)
+{
+    rl_store_program p;
+    realm_status st = name[0] ? rl_store_program_get(s, name, &p, err) : REALM_ENOTFOUND;
+
+    if (st == REALM_OK)
+        return rl_store_names_program(name, err);
+    return st == REALM_ENOTFOUND ? REALM_OK : st;
+}
+
 static realm_status import_with(realm *r, rl_store *s, const char *path, rl_store_model *m,
                                 bool replace, realm_error *err)
 {
     char packed[RL_LIB_PATH] = "";
-    realm_status st = REALM_OK;
+    realm_status st = check_no_program(s, m->name, err);
 
+    if (st != REALM_OK)
+        return st;
     for (int attempt = 0; attempt < 3; attempt++) {
         st = pack(r, s, path, m, packed, err);
         if (st == REALM_OK && m->name[0])
@@ -306,9 +317,13 @@ realm_status realm_verify(realm *r, const char *name, realm_error *err)
     rl_lib_step step = { .r = r, .what = "verifying" };
     char path[RL_LIB_PATH];
     rl_store_model m;
-    realm_status st = rl_lib_find(r, name, &m, path, err);
+    rl_store_program p;
+    realm_status st = rl_lib_program_find(r, name, &p, path, NULL);
     realm_error why = { .text = "" };
 
+    if (st == REALM_OK)
+        return rl_lib_program_verify(r, &p, path, err);
+    st = rl_lib_find(r, name, &m, path, err);
     if (st != REALM_OK)
         return st;
     st = rl_model_verify(path, rl_lib_progress, &step, &why);
@@ -356,70 +371,5 @@ realm_status realm_remove(realm *r, const char *name, uint64_t *freed, realm_err
     rl_lib_store_unlock(r);
     if (freed)
         *freed = bytes;
-    return st;
-}
-
-/* Whether a file of models/ serves nobody: neither the packed file of a name nor one being written.
- */
-static bool is_stray(rl_store *s, const rl_store_model *rows, size_t n, const char *file,
-                     const struct stat *sb)
-{
-    char path[RL_LIB_PATH];
-    const char *dot = strrchr(file, '.');
-
-    for (size_t i = 0; i < n; i++) {
-        rl_store_packed_path(s, rows[i].sha256, RL_PACK_LAYOUT, path, sizeof path);
-        if (strcmp(strrchr(path, '/') + 1, file) == 0)
-            return false;
-    }
-    return (dot && strcmp(dot, ".realm") == 0) ||
-           sb->st_mtim.tv_sec + STALE_SECONDS < rl_clock_unix_s();
-}
-
-static realm_status prune_dir(rl_store *s, DIR *dir, bool dry, uint32_t *n_files, uint64_t *bytes,
-                              realm_error *err)
-{
-    rl_store_model *rows;
-    struct dirent *d;
-    struct stat sb;
-    size_t n;
-    realm_status st = rl_store_model_list(s, &rows, &n, err);
-
-    if (st != REALM_OK)
-        return st;
-    while (st == REALM_OK && (d = readdir(dir))) {
-        if (fstatat(dirfd(dir), d->d_name, &sb, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(sb.st_mode) ||
-            !is_stray(s, rows, n, d->d_name, &sb))
-            continue;
-        if (!dry && unlinkat(dirfd(dir), d->d_name, 0) < 0) {
-            st = realm_fail(err, REALM_EIO, "models/%s: %s", d->d_name, strerror(errno));
-            break;
-        }
-        ++*n_files;
-        *bytes += (uint64_t)sb.st_size;
-    }
-    rl_free(rows);
-    return st;
-}
-
-realm_status realm_prune(realm *r, bool dry, uint32_t *n_files, uint64_t *bytes, realm_error *err)
-{
-    char path[RL_LIB_PATH];
-    rl_store *s;
-    DIR *dir;
-    realm_status st = rl_lib_home_path(r, "models", path, err);
-
-    *n_files = 0;
-    *bytes = 0;
-    if (st == REALM_OK)
-        st = rl_lib_store_lock(r, &s, err);
-    if (st != REALM_OK)
-        return st;
-    dir = opendir(path);
-    st = dir ? prune_dir(s, dir, dry, n_files, bytes, err)
-             : realm_fail(err, REALM_EIO, "%s: %s", path, strerror(errno));
-    if (dir)
-        (void)closedir(dir);
-    rl_lib_store_unlock(r);
     return st;
 }

@@ -31,6 +31,13 @@
     X(KEY_COUNT, "SELECT count(*) FROM keys WHERE revoked_s IS NULL")                              \
     X(KEY_USED, "UPDATE keys SET last_used_s = ?2 WHERE id = ?1")                                  \
     X(KEY_REVOKE, "UPDATE keys SET revoked_s = coalesce(revoked_s, ?2) WHERE id = ?1")             \
+    X(PROGRAM_INSERT, "INSERT INTO programs (name, sha256, bytes, created_s)"                      \
+                      " VALUES (?1, ?2, ?3, ?4)")                                                  \
+    X(PROGRAM_REPLACE, "INSERT OR REPLACE INTO programs (name, sha256, bytes, created_s)"          \
+                       " VALUES (?1, ?2, ?3, ?4)")                                                 \
+    X(PROGRAM_GET, "SELECT name, sha256, bytes, created_s FROM programs WHERE name = ?1")          \
+    X(PROGRAM_LIST, "SELECT name, sha256, bytes, created_s FROM programs ORDER BY name")           \
+    X(PROGRAM_DELETE, "DELETE FROM programs WHERE name = ?1")                                      \
     X(SIZE_KNOWN, "SELECT 1 FROM models WHERE source_bytes = ?1"                                   \
                   " UNION ALL SELECT 1 FROM digests WHERE size = ?1 LIMIT 1")                      \
     X(DIGEST_TRIM, "DELETE FROM digests WHERE rowid NOT IN"                                        \
@@ -59,6 +66,13 @@ sqlite3_stmt *rl_store_stmt(rl_store *s, rl_store_sql which, realm_status *st, r
 /* Steps a statement that gives no rows and resets it. SQLite's answer: SQLITE_DONE when it worked.
  */
 int rl_store_step_done(sqlite3_stmt *stmt);
+
+/* Whether the step that answered rc ran into this constraint (an extended code). */
+bool rl_store_hit(const rl_store *s, int rc, int constraint);
+
+/* rl_store_check_name for "a program" or "a model". */
+realm_status rl_store_check_name_of(const char *kind, const char *name, size_t n,
+                                    realm_error *err) REALM_MUST_USE;
 
 /* ---- rows (rows.c) ---- */
 

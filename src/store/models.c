@@ -11,19 +11,29 @@ static bool name_char(char c, bool first)
     return !first && c && strchr("._:/-", c) != NULL;
 }
 
-realm_status rl_store_check_name(const char *name, size_t n, realm_error *err)
+static bool good_name(const char *name, size_t n)
 {
-    const char *rule =
-        "a model name is 1 to 128 of a-z 0-9 . _ : / -, begins with a letter or digit "
-        "and has no \"..\"";
-
     if (n == 0 || n > RL_NAME_MAX)
-        return realm_fail(err, REALM_EINVAL, "%s", rule);
+        return false;
     for (size_t i = 0; i < n; i++) {
         if (!name_char(name[i], i == 0) || (name[i] == '.' && i && name[i - 1] == '.'))
-            return realm_fail(err, REALM_EINVAL, "%s", rule);
+            return false;
     }
-    return REALM_OK;
+    return true;
+}
+
+realm_status rl_store_check_name_of(const char *kind, const char *name, size_t n, realm_error *err)
+{
+    return good_name(name, n) ? REALM_OK
+                              : realm_fail(err, REALM_EINVAL,
+                                           "%s name is 1 to 128 of a-z 0-9 . _ : / -, begins with "
+                                           "a letter or digit and has no \"..\"",
+                                           kind);
+}
+
+realm_status rl_store_check_name(const char *name, size_t n, realm_error *err)
+{
+    return rl_store_check_name_of("a model", name, n, err);
 }
 
 static int bind_model(sqlite3_stmt *q, const rl_store_model *m)
@@ -65,11 +75,20 @@ realm_status rl_store_model_put(rl_store *s, const rl_store_model *m, bool repla
         rc = rl_store_step_done(q);
     if (rc == SQLITE_DONE)
         return REALM_OK;
-    if ((rc & 0xff) == SQLITE_CONSTRAINT &&
-        sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
+    if (rl_store_hit(s, rc, SQLITE_CONSTRAINT_PRIMARYKEY))
         return realm_fail(err, REALM_ECONFLICT,
                           "the name %s is taken; choose another, or remove it first", m->name);
+    if (rl_store_hit(s, rc, SQLITE_CONSTRAINT_TRIGGER))
+        return rl_store_names_program(m->name, err);
     return rl_store_fail(err, s->db, rc, s->path);
+}
+
+realm_status rl_store_names_program(const char *name, realm_error *err)
+{
+    return realm_fail(err, REALM_ECONFLICT,
+                      "%.64s is the name of a program; choose another for the model (--name), or "
+                      "remove the program first: realm program rm %.64s",
+                      name, name);
 }
 
 static void read_model(sqlite3_stmt *q, void *row)

@@ -44,6 +44,11 @@ realm_status rl_store_one(rl_store *s, sqlite3_stmt *q, rl_store_read_fn read, v
     return rc == SQLITE_ROW ? REALM_OK : rl_store_fail(err, s->db, rc, s->path);
 }
 
+bool rl_store_hit(const rl_store *s, int rc, int constraint)
+{
+    return (rc & 0xff) == SQLITE_CONSTRAINT && sqlite3_extended_errcode(s->db) == constraint;
+}
+
 realm_status rl_store_change(rl_store *s, sqlite3_stmt *q, realm_error *err)
 {
     int rc = rl_store_step_done(q);

@@ -44,6 +44,20 @@ const char *const rl_schema_steps[] = {
     " last_used_s INTEGER,"
     " revoked_s INTEGER"
     ") STRICT;",
+
+    "CREATE TABLE programs ("
+    " name TEXT PRIMARY KEY NOT NULL,"
+    " sha256 TEXT NOT NULL CHECK (length(sha256) = 64),"
+    " bytes INTEGER NOT NULL,"
+    " created_s INTEGER NOT NULL"
+    ") STRICT;"
+    /* one space of names */
+    "CREATE TRIGGER programs_leave_models BEFORE INSERT ON programs"
+    " WHEN EXISTS (SELECT 1 FROM models WHERE name = NEW.name)"
+    " BEGIN SELECT RAISE(ABORT, 'the name of a model'); END;"
+    "CREATE TRIGGER models_leave_programs BEFORE INSERT ON models"
+    " WHEN EXISTS (SELECT 1 FROM programs WHERE name = NEW.name)"
+    " BEGIN SELECT RAISE(ABORT, 'the name of a program'); END;",
 };
 const int rl_schema_n_steps = (int)RL_COUNT(rl_schema_steps);
 

@@ -255,6 +255,26 @@ const char *rl_store_home(const rl_store *s)
     return s->home;
 }
 
+realm_status rl_store_begin(rl_store *s, realm_error *err)
+{
+    int rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+    return rc == SQLITE_OK ? REALM_OK : rl_store_fail(err, s->db, rc, s->path);
+}
+
+realm_status rl_store_end(rl_store *s, realm_status st, realm_error *err)
+{
+    int rc = SQLITE_OK;
+
+    if (st == REALM_OK)
+        rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        st = rl_store_fail(err, s->db, rc, s->path);
+    if (!sqlite3_get_autocommit(s->db))
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return st;
+}
+
 void rl_store_packed_path(const rl_store *s, const char *sha256, uint32_t layout, char *out,
                           size_t cap)
 {

@@ -1,6 +1,6 @@
-/* Store: the SQLite registry under $REALM_HOME (realm.db): models by name, remembered digests,
- * keys. Later: tenants, usage. One rl_store per thread that uses it (each has its own connection;
- * WAL mode); a newer schema refuses to open. */
+/* Store: the SQLite registry under $REALM_HOME (realm.db): models by name, installed
+ * programs, remembered digests, keys. Later: tenants, usage. One rl_store per thread that uses it
+ * (each has its own connection; WAL mode); a newer schema refuses to open. */
 #ifndef RL_STORE_STORE_H
 #define RL_STORE_STORE_H
 
@@ -31,8 +31,9 @@ typedef struct rl_store_model {
 /* [a-z0-9][a-z0-9._:/-]{0,127} without "..". -> OK | EINVAL with the rule in err */
 realm_status rl_store_check_name(const char *name, size_t n, realm_error *err) REALM_MUST_USE;
 
+/* -> OK | ECONFLICT (the name exists and !replace, or it is a program's) | ... */
 realm_status rl_store_model_put(rl_store *s, const rl_store_model *m, bool replace,
-                                realm_error *err) REALM_MUST_USE; /* ECONFLICT: exists */
+                                realm_error *err) REALM_MUST_USE;
 realm_status rl_store_model_get(rl_store *s, const char *name, rl_store_model *out,
                                 realm_error *err) REALM_MUST_USE; /* ENOTFOUND */
 realm_status rl_store_model_delete(rl_store *s, const char *name, realm_error *err) REALM_MUST_USE;
@@ -58,6 +59,39 @@ bool rl_store_knows_size(rl_store *s, uint64_t bytes);
 /* SHA-256 of a file, remembered or read; see digest.c. ECONFLICT: it changed meanwhile. */
 realm_status rl_store_digest(rl_store *s, const char *path, char hex[RL_SHA256_HEX],
                              rl_progress_fn progress, void *ctx, realm_error *err) REALM_MUST_USE;
+
+/* A transaction that writes: the writers of other connections wait for its end, so files that go
+ * with rows can be changed under it too. */
+realm_status rl_store_begin(rl_store *s, realm_error *err) REALM_MUST_USE;
+/* With st OK commits, else takes everything back. -> st, or why it could not be committed */
+realm_status rl_store_end(rl_store *s, realm_status st, realm_error *err) REALM_MUST_USE;
+
+/* ---- programs (programs.c) ---- */
+
+typedef struct rl_store_program {
+    char name[RL_NAME_MAX + 1]; /* by the rule of models, and not the name of one */
+    char sha256[RL_SHA256_HEX]; /* of the module */
+    uint64_t bytes;
+    int64_t created_s;
+} rl_store_program;
+
+/* -> OK | EINVAL (the name) | ECONFLICT (it exists and !replace, or it is a model's) | ... */
+realm_status rl_store_program_put(rl_store *s, const rl_store_program *p, bool replace,
+                                  realm_error *err) REALM_MUST_USE;
+realm_status rl_store_program_get(rl_store *s, const char *name, rl_store_program *out,
+                                  realm_error *err) REALM_MUST_USE; /* ENOTFOUND */
+realm_status rl_store_program_delete(rl_store *s, const char *name,
+                                     realm_error *err) REALM_MUST_USE;
+/* All programs by name; *list is rl_alloc'ed. */
+realm_status rl_store_program_list(rl_store *s, rl_store_program **list, size_t *n,
+                                   realm_error *err) REALM_MUST_USE;
+
+/* Path of the module of a digest: <home>/programs/<sha256>.wasm. out [4096] */
+void rl_store_program_path(const rl_store *s, const char *sha256, char *out, size_t cap);
+
+/* ECONFLICT with the sentence for a name that a model, or a program, has already. */
+realm_status rl_store_names_model(const char *name, realm_error *err);
+realm_status rl_store_names_program(const char *name, realm_error *err);
 
 /* ---- keys (keys.c) ---- */
 

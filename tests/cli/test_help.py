@@ -4,8 +4,8 @@ import subprocess
 
 import house
 
-VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "key", "inspect", "tokenize", "logits",
-         "perplexity", "bench", "doctor", "help", "version", "completions"]
+VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "program", "key", "inspect", "tokenize",
+         "logits", "perplexity", "bench", "doctor", "help", "version", "completions"]
 
 
 class Help(house.Case):
@@ -88,8 +88,8 @@ class Usage(house.Case):
 
     def test_arguments_are_counted(self):
         for args in (["run"], ["chat"], ["import"], ["inspect"], ["tokenize"], ["logits"], ["perplexity"],
-                     ["bench"], ["rm"], ["verify"], ["key"], ["completions"], ["models", "x"], ["doctor", "x"],
-                     ["import", "a", "b"], ["models", "--", "x"]):
+                     ["bench"], ["rm"], ["verify"], ["program"], ["key"], ["completions"], ["models", "x"],
+                     ["doctor", "x"], ["import", "a", "b"], ["models", "--", "x"]):
             self.refused(*args, code=2, words=["usage: realm"])
 
     def test_values_are_strict(self):

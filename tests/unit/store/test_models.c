@@ -19,9 +19,10 @@ static rl_store_model sample(const char *name)
 static void names_follow_the_rule(void **state)
 {
     static const char *const good[] = { "a", "0", "qwen2.5-coder-0.5b", "hub/a_b:c.d-e", "a." };
-    static const char *const bad[] = { "",       ".a",  "-a",    "A",   "a b",  "../etc",
-                                       "a/../b", "a..", "a\nb",  "a'b", "a;b",  "caf\xc3\xa9",
-                                       "/a",     "%s",  "a\x7f", "_a",  "a\\b", "a\"b" };
+    static const char *const bad[] = { "",       ".a",          "-a",   "A",    "a b",
+                                       "../etc", "a/../b",      "a..",  "a\nb", "a'b",
+                                       "a;b",    "caf\xc3\xa9", "/a",   "%s",   "a\x7f",
+                                       "_a",     "a\\b",        "a\"b", "a@b",  "@" };
     char longest[RL_NAME_MAX + 2];
     realm_error err;
 
