@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/nearest.h"
 #include "cli/units.h"
 
 #include <errno.h>
@@ -28,52 +29,6 @@ int rl_cli_usage(const rl_verb *v, const char *fmt, ...)
     return RL_EXIT_USAGE;
 }
 
-/* ---- nearly right words ---------------------------------------------------------------------- */
-
-#define WORD_MAX 32u
-
-/* Levenshtein distance (1965), two rows of the table. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[WORD_MAX + 1], n = strlen(a), m = strlen(b);
-
-    if (n > WORD_MAX || m > WORD_MAX)
-        return WORD_MAX;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            size_t least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-
-            diagonal = row[j];
-            row[j] = change < least ? change : least;
-        }
-    }
-    return row[m];
-}
-
-const char *rl_cli_nearest(const char *word, const char *const *words, size_t n)
-{
-    size_t least = strlen(word) <= 2 ? 2 : 3; /* one or two slips */
-    const char *best = NULL;
-
-    for (size_t i = 0; i < n; i++) {
-        size_t d = distance(word, words[i]);
-
-        if (strlen(word) >= 2 && strncmp(word, words[i], strlen(word)) == 0)
-            d = 0;
-        if (d < least) {
-            least = d;
-            best = words[i];
-        }
-    }
-    return best;
-}
-
 /* ---- parsing --------------------------------------------------------------------------------- */
 
 static const rl_opt *by_name(const rl_verb *v, const char *name, size_t n)
@@ -97,15 +52,15 @@ static const rl_opt *by_letter(const rl_verb *v, char letter)
 static int unknown_option(const rl_verb *v, const char *word, size_t n)
 {
     const char *names[RL_CLI_MAX_SET];
-    char name[WORD_MAX + 1];
+    char name[RL_NEAREST_MAX + 1];
     const char *near = NULL;
     size_t k = 0;
 
-    if (word[1] == '-' && n > 2 && n - 2 <= WORD_MAX) {
+    if (word[1] == '-' && n > 2 && n - 2 <= RL_NEAREST_MAX) {
         (void)snprintf(name, sizeof name, "%.*s", (int)(n - 2), word + 2);
         for (const rl_opt *o = v->opts; o && o->name && k < RL_CLI_MAX_SET; o++)
             names[k++] = o->name;
-        near = rl_cli_nearest(name, names, k);
+        near = rl_nearest(name, names, k);
     }
     if (near)
         return rl_cli_usage(v, "%s has no option %.*s; did you mean --%s?", v->name, (int)n, word,

@@ -76,8 +76,6 @@ bool rl_cli_list(const rl_cli *c, const char *name, const char *text, uint64_t m
                  uint32_t **list, size_t *n);
 /* Says what is wrong with the usage. -> RL_EXIT_USAGE */
 int rl_cli_usage(const rl_verb *v, const char *fmt, ...) REALM_PRINTF(2, 3);
-/* The word of words [n] that is nearest to `word`, NULL when none is near. */
-const char *rl_cli_nearest(const char *word, const char *const *words, size_t n);
 
 /* ---- talking (talk.c) ---- */
 
@@ -89,7 +87,8 @@ int rl_cli_fail(const realm_error *err);
 void rl_cli_hush(bool on);
 bool rl_cli_interrupted(void);
 void rl_cli_clear_interrupt(void);
-/* Opens c->r with --home, --threads, --kv, --ctx and what opts says. -> 0 | an exit code */
+/* Opens c->r with what the configuration and its options say (settings.h), --reference and the rest
+ * of opts. -> 0 | an exit code */
 int rl_cli_open(rl_cli *c, const realm_options *opts);
 struct rl_store;
 /* Opens the registry itself, for what the library has no call for; rl_store_close it. -> 0 | an
@@ -120,6 +119,7 @@ int rl_verb_verify(rl_cli *c);
 int rl_verb_prune(rl_cli *c);
 int rl_verb_program(rl_cli *c);
 int rl_verb_key(rl_cli *c);
+int rl_verb_config(rl_cli *c);
 int rl_verb_inspect(rl_cli *c);
 int rl_verb_tokenize(rl_cli *c);
 int rl_verb_logits(rl_cli *c);

@@ -1,6 +1,7 @@
 /* realm: finds the verb, reads its arguments, runs it. */
 #include "cli/cli.h"
 
+#include "base/nearest.h"
 #include "cli/progress.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ static int unknown_verb(const char *word)
 
     for (; n < rl_n_verbs && n < RL_CLI_MAX_VERBS; n++)
         names[n] = rl_verbs[n].name;
-    near = rl_cli_nearest(word, names, n);
+    near = rl_nearest(word, names, n);
     if (near)
         return rl_cli_usage(NULL, "there is no verb %s; did you mean %s?", word, near);
     return rl_cli_usage(NULL, "there is no verb %s", word);

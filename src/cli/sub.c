@@ -1,6 +1,8 @@
 /* Verbs that are several: the first argument says which ("realm key new"). */
 #include "cli/sub.h"
 
+#include "base/nearest.h"
+
 #include <string.h>
 
 #define MAX_SUBS 8u
@@ -22,7 +24,7 @@ static int unknown(const rl_cli *c, const rl_sub *subs, size_t n)
 
     for (; k < n && k < MAX_SUBS; k++)
         names[k] = subs[k].name;
-    near = rl_cli_nearest(c->pos[0], names, k);
+    near = rl_nearest(c->pos[0], names, k);
     if (near)
         return rl_cli_usage(c->verb, "%s has no %s; did you mean %s?", c->verb->name, c->pos[0],
                             near);

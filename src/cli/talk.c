@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/progress.h"
+#include "cli/settings.h"
 #include "cli/text.h"
 #include "store/store.h"
 
@@ -136,73 +137,46 @@ static bool offers(const rl_cli *c, const char *name)
     return false;
 }
 
-static bool read_kv(const rl_cli *c, realm_kv *kv)
+/* The configuration's share of the options; its texts live as long as it. */
+static void apply(const rl_config *config, realm_options *o)
 {
-    static const char *const words[] = {
-        [REALM_KV_BF16] = "bf16", [REALM_KV_F16] = "f16", [REALM_KV_F32] = "f32"
-    };
-    const char *word = offers(c, "kv") ? rl_cli_get(c, "kv") : NULL;
-
-    if (!word)
-        return true;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcmp(word, words[i]) == 0) {
-            *kv = (realm_kv)i;
-            return true;
-        }
-    (void)rl_cli_usage(c->verb, "--kv %s: give bf16, f16 or f32", word);
-    return false;
-}
-
-static bool read_engine_options(const rl_cli *c, realm_options *o)
-{
-    uint64_t threads = o->n_threads, ctx = o->n_ctx;
-
-    if (offers(c, "threads") && !rl_cli_uint(c, "threads", 1, 64, &threads))
-        return false;
-    if (offers(c, "ctx") && !rl_cli_uint(c, "ctx", 8, 1u << 20, &ctx))
-        return false;
-    if (offers(c, "kv-memory") && !rl_cli_size(c, "kv-memory", &o->kv_bytes))
-        return false;
-    if (!read_kv(c, &o->kv))
-        return false;
-    o->n_threads = (uint32_t)threads;
-    o->n_ctx = (uint32_t)ctx;
-    return true;
-}
-
-/* The value of --home; NULL: not given. -> 0 | RL_EXIT_USAGE */
-static int read_home(const rl_cli *c, const char **home)
-{
-    if (offers(c, "home"))
-        *home = rl_cli_get(c, "home");
-    return *home && !**home ? rl_cli_usage(c->verb, "--home is empty") : 0;
+    o->home = rl_config_get(config, "home")->text;
+    o->n_threads = (uint32_t)rl_config_get(config, "threads")->number; /* 0: not set */
+    o->kv = (realm_kv)rl_config_get(config, "kv")->number;
+    o->kv_bytes = (uint64_t)rl_config_get(config, "kv_memory")->number;
+    o->n_ctx = (uint32_t)rl_config_get(config, "ctx")->number;
 }
 
 int rl_cli_store(const rl_cli *c, rl_store **out)
 {
-    const char *home = NULL;
+    rl_config config;
     realm_error err;
-    int code = read_home(c, &home);
+    int code = rl_settings_load(c, &config);
 
     *out = NULL;
     if (code)
         return code;
-    return rl_store_open(out, home, &err) == REALM_OK ? 0 : rl_cli_fail(&err);
+    if (rl_store_open(out, rl_config_get(&config, "home")->text, &err) != REALM_OK)
+        code = rl_cli_fail(&err);
+    rl_config_deinit(&config);
+    return code;
 }
 
 int rl_cli_open(rl_cli *c, const realm_options *opts)
 {
     realm_options o = opts ? *opts : (realm_options){ .home = NULL };
+    rl_config config;
     realm_error err;
-    int code = read_home(c, &o.home);
+    int code = rl_settings_load(c, &config);
 
     if (code)
         return code;
+    apply(&config, &o);
     if (offers(c, "reference") && rl_cli_has(c, "reference"))
         o.reference = true;
-    if (!read_engine_options(c, &o))
-        return RL_EXIT_USAGE;
     o.progress = rl_progress_show;
-    return realm_open(&c->r, &o, &err) == REALM_OK ? 0 : rl_cli_fail(&err);
+    if (realm_open(&c->r, &o, &err) != REALM_OK)
+        code = rl_cli_fail(&err);
+    rl_config_deinit(&config);
+    return code;
 }

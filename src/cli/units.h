@@ -1,17 +1,10 @@
-/* Sizes, durations and counts: strict reading, short writing. */
+/* Sizes, durations and counts: short writing. (Reading is base/units.h.) */
 #ifndef RL_CLI_UNITS_H
 #define RL_CLI_UNITS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/units.h"
 
-/* Whole numbers with a unit and nothing else: bytes "4096", "64KiB", "64MiB", "2GiB", "1TiB",
- * "5kB", "5MB", "5GB"; durations need one: "250ms", "300s", "5m", "1h". -> false: not so, or over
- * 2^63 */
-bool rl_units_size(const char *s, uint64_t *bytes);
-bool rl_units_duration(const char *s, uint64_t *ms);
-bool rl_units_uint(const char *s, uint64_t *v);
+#include <stddef.h>
 
 #define RL_UNITS_TEXT 32
 

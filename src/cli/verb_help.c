@@ -1,6 +1,7 @@
 /* help: the table of verbs for people, and as a man page. */
 #include "cli/cli.h"
 
+#include "cli/settings.h"
 #include "cli/text.h"
 
 #include <stdio.h>
@@ -180,6 +181,30 @@ static const char man_head[] =
     "Sizes are written like 64MiB, times like 300s or 5m.\n"
     ".Sh VERBS\n";
 
+static const char man_config[] =
+    ".Sh CONFIGURATION\n"
+    "Settings come from\n.Pa /etc/realm/realm.toml ,\n"
+    ".Pa $XDG_CONFIG_HOME/realm/realm.toml\n(default ~/.config),\n"
+    "the environment and the options of a verb, each over those before it.\n"
+    "Below,\n.Va table.name\nis the key\n.Va name\nbelow the line\n.Va [table]\n"
+    "of such a file and\n.Ev REALM_NAME\nin the environment.\n"
+    "Those marked * take effect when a server is told to load its configuration again.\n"
+    ".Bl -tag -width Ds\n";
+
+static void man_settings(rl_buf *out)
+{
+    (void)rl_buf_adds(out, man_config);
+    for (size_t i = 0; i < rl_n_settings; i++) {
+        const rl_config_row *row = &rl_settings[i];
+
+        (void)rl_buf_addf(out, ".It Va %s%s%s%s\n", row->table, *row->table ? "." : "", row->name,
+                          row->reloadable ? " *" : "");
+        roff(out, row->text);
+        (void)rl_buf_adds(out, ".\n");
+    }
+    (void)rl_buf_adds(out, ".El\n");
+}
+
 static const char man_tail[] =
     ".Sh ENVIRONMENT\n.Bl -tag -width REALM_HOME\n"
     ".It Ev REALM_HOME\nThe folder of models and the registry.\n"
@@ -189,6 +214,7 @@ static const char man_tail[] =
     "with --home it lies there.\n"
     ".It Ev NO_COLOR\nNo dim text when it is set and not empty.\n.El\n"
     ".Sh FILES\n.Bl -tag -width realm.db\n"
+    ".It Pa /etc/realm/realm.toml , $XDG_CONFIG_HOME/realm/realm.toml\nSettings.\n"
     ".It Pa $REALM_HOME/models\nPacked models.\n"
     ".It Pa $REALM_HOME/programs\nInstalled programs.\n"
     ".It Pa $REALM_HOME/realm.db\nThe registry: names of models and programs, digests of keys.\n"
@@ -202,6 +228,7 @@ static void man_page(rl_buf *out)
     (void)rl_buf_adds(out, man_head);
     for (size_t i = 0; i < rl_n_verbs; i++)
         man_verb(out, &rl_verbs[i]);
+    man_settings(out);
     (void)rl_buf_adds(out, man_tail);
 }
 

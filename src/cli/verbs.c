@@ -85,6 +85,15 @@ static const rl_opt key_opts[] = {
     HOME,
     END,
 };
+static const rl_opt config_opts[] = {
+    JSON,
+#define SETTING(table, name, flag, letter, placeholder, type, preset, least, most, words,          \
+                reloadable, text)                                                                  \
+    OPT(flag, letter, placeholder, text),
+#include "cli/config.def"
+#undef SETTING
+    END,
+};
 static const rl_opt inspect_opts[] = {
     { "all", 'a', NULL, "also list every metadata key and every tensor" },
     JSON,
@@ -206,6 +215,12 @@ const rl_verb rl_verbs[] = {
       .example = "realm key new --label 'the web shop'\n"
                  "realm key list --json\n"
                  "realm key revoke 7m4qk2x9c0ta" },
+    { VERB(config, 0, 0, NULL), .synopsis = "[--json]",
+      .summary = "show every setting and where it came from",
+      .about = "A setting is what the last of these says: the default, /etc/realm/realm.toml, "
+               "$XDG_CONFIG_HOME/realm/realm.toml (default ~/.config), REALM_<NAME> in the "
+               "environment, the option of a verb that has it.",
+      .example = "realm config\nREALM_PORT=8081 realm config --threads 4 --json" },
     { VERB(inspect, 1, 1, "models"), .synopsis = "FILE|NAME",
       .summary = "say what a model file or a WebAssembly module is",
       .about = "For a GGUF file: architecture, sizes, weight types, tokenizer, and what stands in "

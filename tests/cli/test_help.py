@@ -4,8 +4,8 @@ import subprocess
 
 import house
 
-VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "program", "key", "inspect", "tokenize",
-         "logits", "perplexity", "bench", "doctor", "help", "version", "completions"]
+VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "program", "key", "config", "inspect",
+         "tokenize", "logits", "perplexity", "bench", "doctor", "help", "version", "completions"]
 
 
 class Help(house.Case):

@@ -1,6 +1,7 @@
 #include "../test.h"
 
 #include "base/alloc.h"
+#include "base/nearest.h"
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -140,13 +141,13 @@ static void near_words_are_found(void **state)
     static const char *const words[] = { "run", "chat", "models", "perplexity" };
 
     (void)state;
-    assert_string_equal(rl_cli_nearest("chta", words, 4), "chat");
-    assert_string_equal(rl_cli_nearest("model", words, 4), "models");
-    assert_string_equal(rl_cli_nearest("perp", words, 4), "perplexity");
-    assert_string_equal(rl_cli_nearest("rnu", words, 4), "run");
-    assert_null(rl_cli_nearest("serve", words, 4));
-    assert_null(rl_cli_nearest("xy", words, 4));
-    assert_null(rl_cli_nearest("a-word-much-longer-than-any-verb-of-realm", words, 4));
+    assert_string_equal(rl_nearest("chta", words, 4), "chat");
+    assert_string_equal(rl_nearest("model", words, 4), "models");
+    assert_string_equal(rl_nearest("perp", words, 4), "perplexity");
+    assert_string_equal(rl_nearest("rnu", words, 4), "run");
+    assert_null(rl_nearest("serve", words, 4));
+    assert_null(rl_nearest("xy", words, 4));
+    assert_null(rl_nearest("a-word-much-longer-than-any-verb-of-realm", words, 4));
 }
 
 /* The table itself: what help, completions and the man page are made of. */
