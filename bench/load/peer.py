@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Starts a server, drives it with realm-load at several numbers of clients, stops it.
+
+usage: LLAMA_BIN=FOLDER bench/load/peer.py [--clients 1,4,16,64] [--settings all] MODEL.gguf...
+
+A side is a server as one starts it: SIDES below has a function that gives its command and the address
+that answers 200 when it is ready. llama-server runs with repack on and off and flash attention on and
+off (--settings all); the best setting of a number of clients is its figure. Prompts are distinct, 238
+tokens, 64 tokens are generated, temperature 0. The bench ends when answers failed or tokens were not
+what was asked for: shorter streams, a usage that cannot be. Everything goes to bench/results/load-*.json,
+which names files but no folders."""
+import argparse
+import collections
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LOAD = pathlib.Path(os.environ.get("REALM_LOAD") or ROOT / "build/release/bench/load/realm-load")
+LLAMA = pathlib.Path(os.environ.get("LLAMA_BIN", "."))
+SLOT_TOKENS = 512  # context of one stream: prompt, answer and a margin
+SETTINGS = {f"repack={'on' if repack else 'off'} fa={fa}": (repack, fa) for repack in (True, False) for fa in ("on", "off")}
+
+Side = collections.namedtuple("Side", "command ready env extra")  # extra: members of each request
+
+
+def llama_server(file, setting, port, args):
+    repack, fa = SETTINGS[setting]
+    command = [LLAMA / "llama-server", "-m", file, "--host", "127.0.0.1", "--port", port, "-np", args.slots,
+               "-c", args.slots * SLOT_TOKENS, "-b", 2048, "-ub", 512, "-t", args.threads, "-tb", args.threads,
+               "-fa", fa, "--cache-ram", 0, "--log-disable"]
+    command += [] if repack else ["--no-repack"]
+    return Side(command, f"http://127.0.0.1:{port}/health", {"LD_LIBRARY_PATH": str(LLAMA)}, {"cache_prompt": False})
+
+
+SIDES = {"llama-server": llama_server}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def shown(command):
+    """The command with file names in place of paths: results travel."""
+    return shlex.join(pathlib.Path(c).name if os.sep in str(c) else str(c) for c in command)
+
+
+def is_ready(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+class Running:
+    """A started side: use with `with`."""
+
+    def __init__(self, side, patience):
+        self.side, self.patience = side, patience
+        self.log = tempfile.TemporaryFile("w+")
+
+    def tail(self):
+        self.log.seek(0)
+        return self.log.read()[-2000:]
+
+    def __enter__(self):
+        try:
+            self.server = subprocess.Popen([str(c) for c in self.side.command], stdout=self.log, stderr=self.log,
+                                           env={**os.environ, **self.side.env})
+        except OSError as why:
+            sys.exit(f"{self.side.command[0]}: {why.strerror}; set LLAMA_BIN to the folder of llama.cpp's tools "
+                     "(bench/peers/run builds them)")
+        end = time.monotonic() + self.patience
+        while not is_ready(self.side.ready):
+            if self.server.poll() is not None or time.monotonic() > end:
+                self.__exit__()
+                sys.exit(f"{shown(self.side.command)}\nis not ready:\n{self.tail()}")
+            time.sleep(0.2)
+        return self.server.pid
+
+    def __exit__(self, *_):
+        self.server.terminate()
+        try:
+            self.server.wait(20)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+
+
+def drive(side, pid, clients, args):
+    """One run. -> realm-load's report, its command"""
+    n = max(args.least, clients * args.rounds)
+    url = side.ready.rsplit("/", 1)[0]
+    command = [LOAD, url, "-c", clients, "-n", n, "-p", args.prompt_tokens, "-m", args.max_tokens, "--seed", args.seed,
+               "--pid", pid, "--json"]
+    command += ["--extra", json.dumps(side.extra)] if side.extra else []
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{shown(command)}\n{done.stdout[-2000:]}{done.stderr}")
+    return json.loads(done.stdout), command
+
+
+def check(report, args):
+    """The sides are compared only when they do the same."""
+    faults = [f"{k}: {report[k]}" for k in ("failed", "rejected", "shorter") if report[k]]
+    faults += [f"usage {k}: {report['usage'][k]}" for k in ("missing", "impossible") if report["usage"][k]]
+    if report["prompt"]["most"] > args.prompt_tokens + 4 or report["prompt"]["least"] < args.prompt_tokens - 4:
+        faults.append(f"prompts of {report['prompt']['least']} to {report['prompt']['most']} tokens")
+    if faults:
+        sys.exit(f"self-check: {'; '.join(faults)} {report['why'] or ''}")
+
+
+def show(name, model, setting, clients, r):
+    server = r.get("server", {})
+    print(f"{name:<13} {model:<20} {setting:<18} {clients:>4} {r['tokens_per_s']:>9.1f} {r['first_ms']['p50']:>9.1f} "
+          f"{r['first_ms']['p99']:>9.1f} {r['gap_ms']['p50']:>8.2f} {r['gap_ms']['p99']:>8.2f} "
+          f"{r['whole_ms']['p50']:>9.1f} {server.get('tokens_per_cpu_s', 0):>8.1f} {server.get('foreign_cores', 0):>7.2f} "
+          f"{r['client']['cpu_us_per_event']:>7.1f}", flush=True)
+
+
+def measure(name, file, setting, args):
+    side = SIDES[name](file, setting, free_port(), args)
+    rows = []
+    with Running(side, args.patience) as pid:
+        for clients in args.clients:
+            report, command = drive(side, pid, clients, args)
+            check(report, args)
+            show(name, file.stem, setting, clients, report)
+            rows.append({"side": name, "model": file.stem, "setting": setting, "clients": clients, "report": report,
+                         "server_command": shown(side.command), "load_command": shown(command)})
+    return rows
+
+
+def write(out, started, digests, args, rows):
+    out.parent.mkdir(exist_ok=True)
+    rule = {k: v for k, v in vars(args).items() if k != "models"}
+    out.write_text(json.dumps({"time": started.isoformat(), "kernel": platform.release(), "cpu": cpu(), "rule": rule,
+                               "sha256": digests, "results": rows}, indent=1) + "\n")
+
+
+def cpu():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def numbers(text):
+    return [int(x) for x in text.split(",")]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", type=pathlib.Path, help="GGUF files")
+    parser.add_argument("--sides", default=",".join(SIDES))
+    parser.add_argument("--clients", type=numbers, default=[1, 4, 16, 64])
+    parser.add_argument("--settings", default="repack=on fa=on", help="'all' or one of: " + ", ".join(SETTINGS))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--slots", type=int, help="streams that the server has room for (default: the most clients)")
+    parser.add_argument("--rounds", type=int, default=4, help="requests of each client")
+    parser.add_argument("--least", type=int, default=8, help="requests of a run at least")
+    parser.add_argument("--prompt-tokens", type=int, default=238)
+    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--patience", type=float, default=120, help="seconds for a server to become ready")
+    args = parser.parse_args()
+    args.slots = args.slots or max(args.clients)
+    if args.settings != "all" and args.settings not in SETTINGS:
+        parser.error(f"--settings: all, or one of {', '.join(SETTINGS)}")
+    return args
+
+
+def main():
+    args = arguments()
+    started = datetime.datetime.now(datetime.timezone.utc)
+    out = ROOT / "bench/results" / f"load-{started:%Y%m%d-%H%M%S}.json"
+    digests = {f.stem: hashlib.sha256(f.read_bytes()).hexdigest() for f in args.models}
+    rows = []
+    print(f"{'side':<13} {'model':<20} {'setting':<18} {'n':>4} {'tokens/s':>9} {'ttft p50':>9} {'p99':>9} "
+          f"{'gap p50':>8} {'p99':>8} {'whole p50':>9} {'tok/CPUs':>8} {'foreign':>7} {'us/ev':>7}")
+    for file in args.models:
+        for name in args.sides.split(","):
+            for setting in SETTINGS if args.settings == "all" else [args.settings]:
+                rows += measure(name, file, setting, args)
+                write(out, started, digests, args, rows)
+    print(f"written to {out.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
