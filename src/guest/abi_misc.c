@@ -84,7 +84,7 @@ int64_t rl_abi_realm_usage(rl_call *c)
                      "\"cpu_ms\":%llu,\"max_tokens\":%llu}",
                      (unsigned long long)run->result.prompt_tokens,
                      (unsigned long long)run->result.generated_tokens,
-                     (unsigned long long)(run->result.prompt_tokens + run->result.generated_tokens),
+                     (unsigned long long)run->result.prompt_tokens + run->result.generated_tokens,
                      (unsigned long long)(run->result.cpu_ns / 1000000u),
                      (unsigned long long)run->max_tokens);
 

@@ -7,6 +7,7 @@
 #include "guest/runtime.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 
 #include <string.h>
 
@@ -93,14 +94,17 @@ static int64_t fork_into(rl_call *c, const rl_gseq *from, rl_gseq *to, uint32_t 
 
 int64_t rl_abi_realm_seq_fork(rl_call *c)
 {
-    rl_gseq *from, *to;
+    rl_gseq *from = NULL, *to = NULL;
     int64_t r = rl_gseq_get(c, c->arg[0].u, &from);
 
     if (r == 0)
         r = rl_jobs_check(c);
     if (r == 0)
         r = rl_gseq_new(c, from->lm, &to);
-    return r < 0 ? r : fork_into(c, from, to, (uint32_t)r);
+    if (r < 0)
+        return r;
+    RL_ASSERT(from && to);
+    return fork_into(c, from, to, (uint32_t)r);
 }
 
 /* ---- truncate -------------------------------------------------------------------------------- */

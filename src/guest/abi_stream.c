@@ -3,6 +3,7 @@
 #include "guest/text.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -45,6 +46,7 @@ int64_t rl_abi_realm_stream_close(rl_call *c)
 
     if (r != 0)
         return r;
+    RL_ASSERT(s);
     rl_stream_cancel(s->stream);
     c->state = s;
     return close_more(c);
@@ -62,6 +64,7 @@ static int64_t first_ready(rl_call *c)
 
         if (r != 0)
             return r - 1;
+        RL_ASSERT(s);
         if (s->state != RL_GSTREAM_TEXT || rl_stream_readable(s->stream))
             return i;
     }

@@ -3,6 +3,7 @@
 #include "lib/internal.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/clock.h"
 
 #include <dirent.h>
@@ -30,6 +31,8 @@ typedef struct pruning {
 static bool is_stray(const pruning *p, const char *file, const struct stat *sb)
 {
     const char *dot = strrchr(file, '.');
+
+    RL_ASSERT(p->named || p->n_named == 0);
 
     for (size_t i = 0; i < p->n_named; i++)
         if (strcmp(p->named[i], file) == 0)

@@ -1,6 +1,7 @@
 #include "sample/grammar.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/utf8.h"
 
 #include <llguidance.h>
@@ -96,6 +97,7 @@ realm_status rl_grammar_env_new(rl_grammar_env **out, const rl_vocab *vocab, rea
     else if (!env || !lens || !put_tokens(vocab, lens, &bytes))
         st = realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary of grammars");
     if (st == REALM_OK) {
+        RL_ASSERT(env);
         env->vocab = vocab;
         env->llg = make(vocab, lens, &bytes, err);
         st = env->llg ? REALM_OK : REALM_EUNSUPPORTED;
