@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* What a stream's fill is offered at most, and the block of memory each HTTP/1.0 stream has. */
-#define BLOCK_BYTES (16 * 1024)
+#define FILL_BYTES (16 * 1024) /* what a stream's fill is offered at most */
+#define OLD_BYTES  (4 * 1024)  /* the same in HTTP/1.0; a block of every stream */
 
 static ssize_t on_fill(void *cls, uint64_t pos, char *buf, size_t max)
 {
@@ -18,7 +18,7 @@ static ssize_t on_fill(void *cls, uint64_t pos, char *buf, size_t max)
     c->http->progress++;
     if (c->cut)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    n = ex->answer.source.fill(ex->answer.source.ctx, buf, max < BLOCK_BYTES ? max : BLOCK_BYTES);
+    n = ex->answer.source.fill(ex->answer.source.ctx, buf, max < FILL_BYTES ? max : FILL_BYTES);
     if (n > 0) {
         atomic_fetch_add(&c->http->bytes_out, (uint64_t)n);
         return n;
@@ -107,13 +107,13 @@ realm_status rl_http_reply(rl_http_exchange *ex, const rl_http_answer *a, char *
     return put(ex, a, whole(body, n), NULL);
 }
 
-/* For HEAD as HTTP/1.0 would have it, without chunks: libmicrohttpd 0.9.75 sends the last chunk of a body
- * that HEAD does not have, which the client would take for the next answer. */
+/* For HEAD as HTTP/1.0 would have it, without chunks: libmicrohttpd 0.9.75 sends the last chunk of
+ * a body that HEAD does not have, which the client would take for the next answer. */
 realm_status rl_http_stream(rl_http_exchange *ex, const rl_http_answer *a,
                             const rl_http_source *source)
 {
     struct MHD_Response *r =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, on_fill, ex, NULL);
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, OLD_BYTES, on_fill, ex, NULL);
 
     if (r && strcmp(ex->method, "HEAD") == 0)
         (void)MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);

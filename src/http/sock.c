@@ -40,14 +40,17 @@ static int open_listener(const struct addrinfo *at, uint32_t sndbuf)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage a = { 0 };
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } a;
     socklen_t n = sizeof a;
 
-    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
+    memset(&a, 0, sizeof a);
+    if (getsockname(fd, &a.any, &n) != 0)
         return 0;
-    if (a.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)&a)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)&a)->sin_port);
+    return ntohs(a.any.sa_family == AF_INET6 ? a.six.sin6_port : a.four.sin_port);
 }
 
 int rl_http_sock_listen(const char *address, uint16_t *port, uint32_t sndbuf, realm_error *err)

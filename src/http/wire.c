@@ -7,7 +7,11 @@
  * where the one before it ends plus what must be between them: one space, or CR LF. A string
  * anywhere else was forgiven something, and its request is refused. Addresses are only compared:
  * should a later version copy its strings, every request would be refused, not some request
- * misread. */
+ * misread.
+ *
+ * One thing stays unseen: NULs in the place of line ends, as NUL LF for CR LF, for a line end is
+ * two zeros when we look. It hides no field; and who stands between had to pass a NUL, which no
+ * proxy may. */
 #include "http/internal.h"
 
 #include <string.h>

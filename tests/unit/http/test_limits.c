@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -325,6 +326,81 @@ static void test_start(void **state)
     rl_http_free(NULL);
 }
 
+/* The same over IPv6, where the machine has it; the address is given as it is shown. */
+static void test_six(void **state)
+{
+    struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    answers *a = test_malloc(sizeof *a);
+    rl_http_exchange *ex;
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bed b;
+
+    (void)state;
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof at) != 0) {
+        if (fd >= 0)
+            (void)close(fd);
+        test_free(a);
+        skip();
+    }
+    (void)close(fd);
+    bed_start(&b, (rl_http_opts){ .address = "::1" });
+    at.sin6_port = htons(rl_http_port(b.http));
+    fd = socket(AF_INET6, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    assert_true(client_say(fd, "GET /wait HTTP/1.1\r\n" HOST END));
+    ex = bed_held(&b);
+    assert_string_equal(rl_http_peer(ex), "::1");
+    rl_http_unref(ex);
+    (void)close(fd);
+    bed_stop(&b);
+    test_free(a);
+}
+
+/* --- without memory ------------------------------------------------------------------------- */
+
+/* Answers as a careful caller does: what cannot be answered in full is answered with nothing. */
+static void answer_or_503(void *ctx, rl_http_exchange *ex)
+{
+    rl_http_answer a = { .status = 200 };
+    char *text = rl_strdup("text");
+
+    (void)ctx;
+    if (text && rl_http_reply(ex, &a, text, 4) == REALM_OK)
+        return;
+    a.status = 503;
+    (void)rl_http_reply(ex, &a, NULL, 0);
+}
+
+/* Each allocation of a connection and its request fails in turn: the client is answered 200 or 503,
+ * or let go; the next one is served. */
+static void test_no_memory(void **state)
+{
+    static const char post[] = "POST /a HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc";
+    rl_http_opts opts = { .handle = answer_or_503 };
+    answers *a = test_malloc(sizeof *a);
+    bool failed = true;
+    int denied = 0;
+    bed b = { 0 };
+
+    (void)state;
+    assert_int_equal(rl_http_start(&b.http, &opts, NULL), REALM_OK);
+    for (long k = 1; failed; k++) {
+        int fd = client_open(&b);
+
+        (void)rl_alloc_fail_at(k);
+        assert_true(client_say(fd, post));
+        client_read(fd, a, 1, false);
+        (void)close(fd);
+        failed = rl_alloc_fail_at(0);
+        denied += failed && (a->count == 0 || a->status[0] == 503);
+        assert_true(a->count == 0 || a->status[0] == 200 || a->status[0] == 503);
+        assert_int_equal(client_ask(&b, post, a), 200);
+    }
+    assert_true(denied >= 5);
+    rl_http_free(b.http);
+    test_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,7 +408,8 @@ int main(void)
         cmocka_unit_test(test_body),      cmocka_unit_test(test_slow),
         cmocka_unit_test(test_idle),      cmocka_unit_test(test_endless_extension),
         cmocka_unit_test(test_start),     cmocka_unit_test(test_connections),
-        cmocka_unit_test(test_many_idle),
+        cmocka_unit_test(test_many_idle), cmocka_unit_test(test_six),
+        cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
