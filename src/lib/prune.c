@@ -33,7 +33,6 @@ static bool is_stray(const pruning *p, const char *file, const struct stat *sb)
     const char *dot = strrchr(file, '.');
 
     RL_ASSERT(p->named || p->n_named == 0);
-
     for (size_t i = 0; i < p->n_named; i++)
         if (strcmp(p->named[i], file) == 0)
             return false;
