@@ -51,6 +51,28 @@ static void a_key_is_made_and_checked(void **state)
     rl_store_close(s);
 }
 
+/* Every digit comes up in both parts; that one of them does not, by chance, has odds of 1 in 10^7.
+ */
+static void keys_use_the_whole_alphabet(void **state)
+{
+    char text[RL_KEY_TEXT + 1], ids[64 * RL_KEY_ID + 1] = "", secrets[64 * RL_KEY_SECRET + 1] = "";
+    rl_store *s = opened();
+
+    (void)state;
+    for (int i = 0; i < 64; i++) {
+        make(s, "", text, NULL);
+        memcpy(ids + i * RL_KEY_ID, text + 3, RL_KEY_ID);
+        memcpy(secrets + i * RL_KEY_SECRET, text + 16, RL_KEY_SECRET);
+    }
+    for (const char *p = "0123456789abcdefghjkmnpqrstvwxyz"; *p; p++) {
+        assert_non_null(strchr(ids, *p));
+        assert_non_null(strchr(secrets, *p));
+    }
+    assert_int_equal(strspn(ids, "0123456789abcdefghjkmnpqrstvwxyz"), 64 * RL_KEY_ID);
+    assert_int_equal(strspn(secrets, "0123456789abcdefghjkmnpqrstvwxyz"), 64 * RL_KEY_SECRET);
+    rl_store_close(s);
+}
+
 /* Neither the secret nor any beginning of it that would help stands in the database. */
 static void only_a_digest_is_kept(void **state)
 {
@@ -227,10 +249,15 @@ static void labels_are_one_line_of_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOME_TEST(a_key_is_made_and_checked),        HOME_TEST(only_a_digest_is_kept),
-        HOME_TEST(every_changed_letter_is_refused),  HOME_TEST(what_no_key_looks_like_is_refused),
-        HOME_TEST(a_revoked_key_is_refused_at_once), HOME_TEST(unknown_ids_cannot_be_revoked),
-        HOME_TEST(use_is_remembered_once_a_minute),  HOME_TEST(labels_are_one_line_of_text),
+        HOME_TEST(a_key_is_made_and_checked),
+        HOME_TEST(keys_use_the_whole_alphabet),
+        HOME_TEST(only_a_digest_is_kept),
+        HOME_TEST(every_changed_letter_is_refused),
+        HOME_TEST(what_no_key_looks_like_is_refused),
+        HOME_TEST(a_revoked_key_is_refused_at_once),
+        HOME_TEST(unknown_ids_cannot_be_revoked),
+        HOME_TEST(use_is_remembered_once_a_minute),
+        HOME_TEST(labels_are_one_line_of_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
