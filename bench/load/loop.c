@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #define EVENTS   256
-#define SWEEP_MS 250 /* how often timeouts are looked for */
-#define OPENING  64u /* idle and slow clients that may be on their way in at once */
+#define SWEEP_NS UINT64_C(250000000) /* how often timeouts are looked for */
+#define OPENING  64u                 /* idle and slow clients that may be on their way in at once */
 #define AGAIN_NS                                                                                   \
     UINT64_C(1000000000) /* a slow client whose stream ended begins anew after this                \
                           */
@@ -193,7 +193,7 @@ static void sweep(loop *l, uint64_t now)
 {
     uint64_t most = (uint64_t)(l->o->timeout_s * 1e9);
 
-    if (now < l->swept_ns + SWEEP_MS * UINT64_C(1000000))
+    if (now < l->swept_ns + SWEEP_NS)
         return;
     l->swept_ns = now;
     for (uint32_t i = 0; i < l->n; i++) {
@@ -206,22 +206,22 @@ static void sweep(loop *l, uint64_t now)
     }
 }
 
-/* Wakes the loop at the next moment that something is due. */
+/* Wakes the loop at the next moment that something is due. A timer of epoll_wait would be set and
+ * taken back with every event; this one is set when the moment changes. */
 static void arm(loop *l, uint64_t now)
 {
     uint64_t next = rl_load_timers_next(&l->timers);
-    struct itimerspec when = { .it_value = { 0, 0 } };
+    struct itimerspec when = { .it_interval = { 0, 0 } };
 
     next = l->due_ns < next ? l->due_ns : next;
+    next = l->swept_ns + SWEEP_NS < next ? l->swept_ns + SWEEP_NS : next;
     if (l->stop_ns > now && l->stop_ns < next)
         next = l->stop_ns;
     if (next == l->armed_ns)
         return;
     l->armed_ns = next;
-    if (next != NEVER) {
-        when.it_value.tv_sec = (time_t)(next / 1000000000u);
-        when.it_value.tv_nsec = (long)(next % 1000000000u);
-    }
+    when.it_value.tv_sec = (time_t)(next / 1000000000u);
+    when.it_value.tv_nsec = (long)(next % 1000000000u);
     (void)timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
@@ -292,7 +292,7 @@ static void dispatch(loop *l, const struct epoll_event *e)
 
     if (!c) {
         (void)!read(l->timer, &fired, sizeof fired);
-        l->armed_ns = NEVER - 1; /* it is spent: arm again */
+        l->armed_ns = NEVER; /* it is spent: arm again */
         return;
     }
     if (rl_load_client_ready(c, e->events))
@@ -321,7 +321,7 @@ static realm_status turn(loop *l, rl_load_totals *t, realm_error *err)
         int n;
 
         arm(l, rl_clock_ns());
-        n = epoll_wait(l->wire->ep, events, EVENTS, SWEEP_MS);
+        n = epoll_wait(l->wire->ep, events, EVENTS, -1);
         if (n < 0 && errno != EINTR)
             return realm_fail(err, REALM_EIO, "epoll: %s", strerror(errno));
         for (int i = 0; i < n && l->st == REALM_OK; i++)
