@@ -9,9 +9,10 @@
  * should a later version copy its strings, every request would be refused, not some request
  * misread.
  *
- * One thing stays unseen: NULs in the place of line ends, as NUL LF for CR LF, for a line end is
- * two zeros when we look. It hides no field; and who stands between had to pass a NUL, which no
- * proxy may. */
+ * Unseen stays what leaves the same number of bytes where line ends belong, for those are zeros
+ * when we look: NUL LF for CR LF, and ':' LF as the empty line, which libmicrohttpd takes for one.
+ * Each has a lone LF, and a NUL or a field without a name, which nobody who stands between may
+ * pass on. */
 #include "http/internal.h"
 
 #include <string.h>
