@@ -10,12 +10,14 @@
 #include "base/clock.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define EVENTS_A_TURN   128
 #define POSTS_A_TURN    4096
 #define SPINS_MAX       8
+#define KNOWN_MHD       "0.9.75"
 #define TICK_MIN_MS     5
 #define TICK_MAX_MS     1000
 #define POOL_LINE_MAX   (16 * 1024)
@@ -191,6 +193,18 @@ static bool watch(rl_http *h, int fd, void *of)
     return epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
+/* wire.c knows how this parser lays out its strings. Another one would be met with refusals only.
+ */
+static realm_status check_library(realm_error *err)
+{
+    if (strcmp(MHD_get_version(), KNOWN_MHD) == 0)
+        return REALM_OK;
+    return realm_fail(err, REALM_EUNSUPPORTED,
+                      "libmicrohttpd %s is installed; requests can be checked with " KNOWN_MHD
+                      " alone",
+                      MHD_get_version());
+}
+
 static realm_status open_all(rl_http *h, realm_error *err)
 {
     const union MHD_DaemonInfo *info;
@@ -250,7 +264,9 @@ realm_status rl_http_start(rl_http **out, const rl_http_opts *opts, realm_error 
     if (!h)
         return realm_fail(err, REALM_ENOMEM, "no memory for the http room");
     h->listener = h->epoll = -1;
-    st = set_options(h, opts, err);
+    st = check_library(err);
+    if (st == REALM_OK)
+        st = set_options(h, opts, err);
     if (st == REALM_OK)
         st = open_all(h, err);
     if (st == REALM_OK)
