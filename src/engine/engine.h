@@ -123,6 +123,9 @@ struct rl_job {
     uint32_t n_stop_ids;
     bool ignore_eog; /* bench: draw on past end tokens */
     bool want_logprob;
+    rl_logprob
+        *top; /* [n_top], the poster's: the best ids of a draw, there when `token` is called */
+    uint32_t n_top;
     /* One drawn id, engine thread, must not block. PAUSE takes the sequence out of the batch until
      * rl_engine_resume. NULL: all are accepted. */
     rl_token_reply (*token)(rl_job *job, uint32_t id, float logprob);

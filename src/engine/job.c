@@ -45,6 +45,8 @@ static realm_status check_generate(const rl_job *job, realm_error *err)
         return realm_fail(err, REALM_EINVAL,
                           "the sampler was not made for this model's vocabulary of %u tokens",
                           n_vocab);
+    if (job->n_top && !job->top)
+        return realm_fail(err, REALM_EINVAL, "%u best ids but no room for them", job->n_top);
     if (job->n_stop_ids && !job->stop_ids)
         return realm_fail(err, REALM_EINVAL, "%u stop ids but no list of them", job->n_stop_ids);
     return REALM_OK;

@@ -89,9 +89,9 @@ static void draw_item(void *ctx, uint32_t item, uint32_t worker)
     (void)worker;
     run->logprob = 0;
     run->drawn = rl_sampler_draw(job->sampler, run->logits, s->len, &run->id, &job->err);
-    if (run->drawn == REALM_OK && job->want_logprob)
+    if (run->drawn == REALM_OK && (job->want_logprob || job->n_top))
         (void)rl_logprobs(run->logits, rl_sampler_n_vocab(job->sampler), run->id, &run->logprob,
-                          NULL, 0);
+                          job->top, job->n_top);
 }
 
 static bool ends(const rl_seq *s, const rl_job *job, uint32_t id)

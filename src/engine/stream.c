@@ -36,7 +36,9 @@ struct rl_stream {
     uint64_t n_read;              /* bytes */
     uint64_t ends[UNREAD_TOKENS]; /* ring: where each unread token's text ends, in bytes */
     uint32_t first, n_unread;
-    uint32_t n_drawn; /* ids so far, read or not */
+    rl_stream_token *tokens;       /* owned; [UNREAD_TOKENS] beside `ends`; NULL without logprobs */
+    rl_logprob top[RL_STREAM_TOP]; /* of the last draw; the engine's until `done` */
+    uint32_t n_drawn;              /* ids so far, read or not */
     rl_stream_end end;
 };
 
@@ -46,6 +48,7 @@ static void stream_free(rl_stream *s)
     rl_seq_close(s->seq);
     rl_free(s->ids);
     rl_free(s->stop_ids);
+    rl_free(s->tokens);
     rl_cut_deinit(&s->cut);
     rl_buf_deinit(&s->piece);
     rl_buf_deinit(&s->text);
@@ -74,6 +77,22 @@ static void drop_read(rl_stream *s)
         s->first = (s->first + 1) % UNREAD_TOKENS;
         s->n_unread--;
     }
+}
+
+/* With the lock. The id just drawn goes to the ring's end; its text is in `text` as far as it is
+ * certain. */
+static void note_token(rl_stream *s, uint32_t id, float logprob)
+{
+    uint32_t at = (s->first + s->n_unread++) % UNREAD_TOKENS;
+
+    s->ends[at] = s->n_read + s->text.len;
+    if (!s->tokens) {
+        drop_read(s); /* with logprobs, the reader takes them */
+        return;
+    }
+    s->tokens[at].id = id;
+    s->tokens[at].logprob = logprob;
+    memcpy(s->tokens[at].top, s->top, sizeof s->top);
 }
 
 /* With the lock. id RL_NO_TOKEN: the text's end. */
@@ -114,14 +133,12 @@ static rl_token_reply on_token(rl_job *job, uint32_t id, float logprob)
     size_t before;
     bool more;
 
-    (void)logprob;
     (void)pthread_mutex_lock(&s->lock);
     s->n_drawn++;
     before = s->text.len;
     add_token(s, id);
     more = s->text.len > before;
-    s->ends[(s->first + s->n_unread++) % UNREAD_TOKENS] = s->n_read + s->text.len;
-    drop_read(s);
+    note_token(s, id, logprob);
     if (s->cut.finish || s->failed) {
         reply = RL_TOKEN_STOP;
     } else if (s->n_unread == UNREAD_TOKENS) {
@@ -165,6 +182,14 @@ static realm_status take_options(rl_stream *s, const rl_stream_opts *o, realm_er
 {
     realm_status st = rl_cut_init(&s->cut, o->stops, o->n_stops, o->max_bytes, err);
 
+    if (st == REALM_OK && o->n_top > RL_STREAM_TOP)
+        st = realm_fail(err, REALM_EINVAL, "%u alternatives of a token: at most %u are given",
+                        o->n_top, RL_STREAM_TOP);
+    if (st == REALM_OK && o->logprobs) {
+        s->tokens = rl_alloc_array(UNREAD_TOKENS, sizeof *s->tokens);
+        if (!s->tokens)
+            st = realm_fail(err, REALM_ENOMEM, "no memory for log-probabilities");
+    }
     if (st != REALM_OK || !o->n_stop_ids)
         return st;
     s->stop_ids = rl_alloc_array(o->n_stop_ids, sizeof *s->stop_ids);
@@ -187,6 +212,9 @@ static realm_status post(rl_stream *s, const rl_stream_opts *o, realm_error *err
         .max_tokens = o->max_tokens,
         .stop_ids = s->stop_ids,
         .n_stop_ids = o->n_stop_ids,
+        .want_logprob = o->logprobs,
+        .top = s->top,
+        .n_top = o->logprobs ? o->n_top : 0,
         .token = on_token,
     };
     return rl_engine_post(s->engine, &s->job, err);
@@ -226,27 +254,71 @@ realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_
     return st;
 }
 
-realm_status rl_stream_read(rl_stream *s, char *out, size_t cap, size_t *n)
+/* With the lock. */
+static realm_status take_text(rl_stream *s, char *out, size_t cap, size_t *n)
 {
-    realm_status st = REALM_OK;
-    bool resume;
-
     *n = 0;
-    (void)pthread_mutex_lock(&s->lock);
-    if (s->text.len) {
-        *n = rl_utf8_whole(s->text.data, cap < s->text.len ? cap : s->text.len);
-        st = *n ? REALM_OK : REALM_ESPACE;
-        memcpy(out, s->text.data, *n);
-        rl_buf_consume(&s->text, *n);
-        s->n_read += *n;
-        drop_read(s);
-    }
-    resume = s->paused && s->n_unread <= RESUME_TOKENS;
+    if (s->text.len == 0)
+        return REALM_OK;
+    *n = rl_utf8_whole(s->text.data, cap < s->text.len ? cap : s->text.len);
+    memcpy(out, s->text.data, *n);
+    rl_buf_consume(&s->text, *n);
+    s->n_read += *n;
+    return *n ? REALM_OK : REALM_ESPACE;
+}
+
+/* Lets the lock go. A paused sequence goes on once enough was read. */
+static void unlock_read(rl_stream *s)
+{
+    bool resume = s->paused && s->n_unread <= RESUME_TOKENS;
+
     if (resume)
         s->paused = false;
     (void)pthread_mutex_unlock(&s->lock);
     if (resume)
         rl_engine_resume(s->engine, &s->job);
+}
+
+realm_status rl_stream_read(rl_stream *s, char *out, size_t cap, size_t *n)
+{
+    realm_status st;
+
+    (void)pthread_mutex_lock(&s->lock);
+    st = take_text(s, out, cap, n);
+    drop_read(s);
+    unlock_read(s);
+    return st;
+}
+
+/* With the lock. Bytes up to the end of the k-th unread token; all when there are not so many. */
+static size_t text_of(const rl_stream *s, uint32_t k)
+{
+    uint64_t end;
+
+    if (s->n_unread < k || k == 0)
+        return s->text.len;
+    end = s->ends[(s->first + k - 1) % UNREAD_TOKENS];
+    return end > s->n_read ? (size_t)(end - s->n_read) : 0;
+}
+
+realm_status rl_stream_read_tokens(rl_stream *s, char *out, size_t cap, size_t *n,
+                                   rl_stream_token *tokens, uint32_t cap_tokens, uint32_t *n_tokens)
+{
+    realm_status st = REALM_OK;
+    size_t most;
+
+    *n = 0;
+    *n_tokens = 0;
+    (void)pthread_mutex_lock(&s->lock);
+    most = text_of(s, cap_tokens);
+    if (most)
+        st = take_text(s, out, cap < most ? cap : most, n);
+    for (; s->n_unread && *n_tokens < cap_tokens && s->ends[s->first] <= s->n_read; ++*n_tokens) {
+        tokens[*n_tokens] = s->tokens[s->first];
+        s->first = (s->first + 1) % UNREAD_TOKENS;
+        s->n_unread--;
+    }
+    unlock_read(s);
     return st;
 }
 
@@ -267,7 +339,7 @@ bool rl_stream_ended(const rl_stream *s, rl_stream_end *end)
     bool yes;
 
     (void)pthread_mutex_lock(lock);
-    yes = s->done && s->text.len == 0;
+    yes = s->done && s->text.len == 0 && !(s->tokens && s->n_unread);
     if (yes && end)
         *end = s->end;
     (void)pthread_mutex_unlock(lock);

@@ -10,7 +10,16 @@
 
 #include "engine/engine.h"
 
+#define RL_STREAM_TOP 20u
+
 typedef struct rl_stream rl_stream;
+
+/* What the model thought of a drawn id: log-probabilities from its raw logits. */
+typedef struct rl_stream_token {
+    uint32_t id;
+    float logprob;
+    rl_logprob top[RL_STREAM_TOP]; /* [n_top of the options], best first */
+} rl_stream_token;
 
 typedef struct rl_stream_opts {
     rl_engine *engine;
@@ -25,6 +34,8 @@ typedef struct rl_stream_opts {
     const char *const *stops; /* [n_stops] stop strings, copied; each 1..256 bytes, n_stops <= 16 */
     uint32_t n_stops;
     size_t max_bytes; /* text ends (finish "length") at a character boundary; 0: no limit */
+    bool logprobs;    /* tokens can be read beside the text */
+    uint32_t n_top;   /* with logprobs: alternatives of each, <= RL_STREAM_TOP */
     void (*notify)(void *ctx);
     void *ctx;
 } rl_stream_opts;
@@ -44,8 +55,15 @@ realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts,
 /* Moves up to cap bytes of whole characters into out. *n = 0 with OK: nothing now, or the end (ask
  * rl_stream_ended). A next character larger than cap is ESPACE. */
 realm_status rl_stream_read(rl_stream *s, char *out, size_t cap, size_t *n) REALM_MUST_USE;
-bool rl_stream_readable(const rl_stream *s);                  /* text, or the end */
-bool rl_stream_ended(const rl_stream *s, rl_stream_end *end); /* true: all text was read too */
+/* The same for a stream with logprobs, and the tokens whose text ends in what was read: *n_tokens
+ * of them, at most cap_tokens, whose end then ends the text. Tokens without text come with *n = 0.
+ */
+realm_status rl_stream_read_tokens(rl_stream *s, char *out, size_t cap, size_t *n,
+                                   rl_stream_token *tokens, uint32_t cap_tokens,
+                                   uint32_t *n_tokens) REALM_MUST_USE;
+bool rl_stream_readable(const rl_stream *s); /* text, or the end */
+/* true: all text, and all tokens of a stream with logprobs, were read too */
+bool rl_stream_ended(const rl_stream *s, rl_stream_end *end);
 
 /* Ids drawn so far, read or not: what a stream that is closed early has cost. */
 uint32_t rl_stream_drawn(const rl_stream *s);

@@ -12,6 +12,12 @@
 #define PIECE     1024u          /* bytes of text in one event */
 #define EVENT_MAX ((size_t)8192) /* a piece whose every byte is escaped, and its frame */
 
+/* Tokens of one event: with all alternatives 21 entries, each with so many bytes of text escaped
+ * and as numbers, so that an event stays below what a reply takes at once. */
+#define TOKENS_MAX (RL_STREAM_TOP + 1)
+#define TOKEN_TEXT 256u
+#define TOKENS_CAP ((size_t)64 << 10) /* of such an event */
+
 /* -> 0, or the call's answer */
 static int64_t find_stream(rl_call *c, uint64_t handle, rl_gstream **out)
 {
@@ -133,13 +139,73 @@ static void open_event(rl_json *j, rl_buf *b, const char *kind, uint32_t choice)
     rl_json_uint(j, "choice", choice);
 }
 
-static void put_delta(rl_buf *b, uint32_t choice, const char *text, size_t n)
+/* A piece of a stream: text, and the tokens that ended in it. */
+typedef struct piece {
+    char text[PIECE];
+    size_t n;
+    rl_stream_token tokens[TOKENS_MAX];
+    uint32_t n_tokens;
+} piece;
+
+/* A token's text need not be UTF-8 by itself, so its bytes stand beside it. */
+static void put_entry(rl_json *j, const rl_vocab *v, uint32_t id, float logprob)
+{
+    rl_text t = rl_token_bytes(v, id);
+    size_t n = t.n < TOKEN_TEXT ? t.n : TOKEN_TEXT;
+
+    rl_json_uint(j, "id", id);
+    rl_json_stringn(j, "text", t.p, n);
+    rl_json_array(j, "bytes");
+    for (size_t i = 0; i < n; i++)
+        rl_json_uint(j, NULL, (unsigned char)t.p[i]);
+    rl_json_end_array(j);
+    rl_json_double(j, "logprob", (double)logprob, 9);
+}
+
+static void put_token(rl_json *j, const rl_gstream *s, const rl_stream_token *t)
+{
+    const rl_vocab *v = rl_lm_vocab(s->lm);
+
+    rl_json_object(j, NULL);
+    put_entry(j, v, t->id, t->logprob);
+    rl_json_array(j, "top");
+    for (uint32_t i = 0; i < s->n_top && t->top[i].id != RL_NO_TOKEN; i++) {
+        rl_json_object(j, NULL);
+        put_entry(j, v, t->top[i].id, t->top[i].logprob);
+        rl_json_end_object(j);
+    }
+    rl_json_end_array(j);
+    rl_json_end_object(j);
+}
+
+static void put_delta(rl_buf *b, uint32_t choice, const rl_gstream *s, const piece *p)
 {
     rl_json j;
 
     open_event(&j, b, "delta", choice);
-    rl_json_stringn(&j, "text", text, n);
+    rl_json_stringn(&j, "text", p->text, p->n);
+    if (s->logprobs)
+        rl_json_array(&j, "tokens");
+    for (uint32_t i = 0; i < p->n_tokens; i++)
+        put_token(&j, s, &p->tokens[i]);
+    if (s->logprobs)
+        rl_json_end_array(&j);
     rl_json_end_object(&j);
+}
+
+/* The next piece, at most cap bytes of text. -> 1 there is one, or rl_gstream_read's answer */
+static int64_t next_piece(rl_call *c, rl_gstream *s, piece *p, size_t cap)
+{
+    int64_t r;
+
+    RL_ASSERT(s);
+    p->n_tokens = s->logprobs ? TOKENS_MAX / (1 + s->n_top) : 0;
+    r = s->logprobs ? rl_gstream_read_tokens(c, s, p->text, cap, p->tokens, &p->n_tokens)
+                    : rl_gstream_read(c, s, p->text, cap);
+    if (r < 0)
+        return r;
+    p->n = (size_t)r;
+    return r > 0 || p->n_tokens > 0;
 }
 
 static void put_finish(rl_buf *b, uint32_t choice, const rl_stream_end *end)
@@ -176,14 +242,13 @@ static size_t text_room(uint64_t cap)
 /* Writes the next event of the stream. -> 0 written, 1 none is left, or rl_gstream_read's answer */
 static int64_t next_event(rl_call *c, rl_gstream *s, rl_buf *b, uint64_t cap)
 {
-    char text[PIECE];
+    piece p;
     int64_t r;
 
-    /* the handle was resolved by the caller: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     if (s->state == RL_GSTREAM_TEXT) {
-        r = rl_gstream_read(c, s, text, text_room(cap));
+        r = next_piece(c, s, &p, text_room(cap));
         if (r > 0)
-            put_delta(b, 0, text, (size_t)r);
+            put_delta(b, 0, s, &p);
         if (r != 0)
             return r > 0 ? 0 : r;
     }
@@ -207,7 +272,7 @@ static int64_t event_more(rl_call *c)
     rl_buf b;
     int64_t r;
 
-    rl_buf_init(&b, EVENT_MAX);
+    rl_buf_init(&b, s->logprobs ? TOKENS_CAP : EVENT_MAX);
     r = next_event(c, s, &b, c->arg[1].n);
     if (r == 0)
         r = b.failed ? rl_call_fail(c, REALM_ENOMEM, "no memory for an event")
@@ -225,8 +290,10 @@ int64_t rl_abi_realm_stream_event(rl_call *c)
 
     if (r != 0)
         return r;
-    if (c->arg[1].n < EVENT_MIN)
-        return rl_call_fail(c, REALM_ESPACE, "an event needs room for %u bytes", EVENT_MIN);
+    RL_ASSERT(s);
+    if (c->arg[1].n < (s->logprobs ? TOKENS_CAP : EVENT_MIN))
+        return rl_call_fail(c, REALM_ESPACE, "an event needs room for %zu bytes",
+                            s->logprobs ? TOKENS_CAP : (size_t)EVENT_MIN);
     c->state = s;
     return event_more(c);
 }
@@ -274,30 +341,31 @@ static void splice_free(rl_call *c)
 /* Takes the next piece of the stream into run->emit. -> 0, or what ends or parks the splice */
 static int64_t splice_next(rl_call *c, splice *p)
 {
-    char text[PIECE];
-    int64_t r = rl_gstream_read(c, p->stream, text, sizeof text);
-    char *piece;
+    bool plain = p->choice == 0 && !p->stream->logprobs;
+    piece next;
+    int64_t r = next_piece(c, p->stream, &next, sizeof next.text);
+    char *sent;
     rl_buf b;
 
     if (r < 0)
         return r;
-    rl_buf_init(&b, EVENT_MAX);
+    rl_buf_init(&b, p->stream->logprobs ? TOKENS_CAP : EVENT_MAX);
     if (r == 0) {
         put_finish(&b, p->choice, &p->stream->end);
         p->finished = true;
-    } else if (p->choice == 0) {
-        (void)rl_buf_add(&b, text, (size_t)r);
+    } else if (plain) {
+        (void)rl_buf_add(&b, next.text, next.n);
     } else {
-        put_delta(&b, p->choice, text, (size_t)r);
+        put_delta(&b, p->choice, p->stream, &next);
     }
     if (b.failed) {
         rl_buf_deinit(&b);
         return rl_call_fail(c, REALM_ENOMEM, "no memory for the reply");
     }
     r = (int64_t)b.len;
-    piece = rl_buf_take(&b);
-    rl_emit_set(c->run, p->finished || p->choice ? RL_REPLY_EVENT : RL_REPLY_TEXT, piece, (size_t)r,
-                piece);
+    sent = rl_buf_take(&b);
+    rl_emit_set(c->run, p->finished || !plain ? RL_REPLY_EVENT : RL_REPLY_TEXT, sent, (size_t)r,
+                sent);
     return 0;
 }
 
@@ -332,6 +400,7 @@ int64_t rl_abi_realm_emit_stream(rl_call *c)
 
     if (r != 0)
         return r;
+    RL_ASSERT(s);
     p = rl_alloc(sizeof *p);
     if (!p)
         return rl_call_fail(c, REALM_ENOMEM, "no memory for the splice");

@@ -92,15 +92,20 @@ static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_ge
                          .stops = (const char *const *)g->stops,
                          .n_stops = g->n_stops,
                          .max_bytes = g->max_bytes,
+                         .logprobs = g->logprobs,
+                         .n_top = g->n_top,
                          .notify = wake,
                          .ctx = s->run };
     realm_status st;
 
+    s->logprobs = g->logprobs;
+    s->n_top = g->n_top;
     s->n_prompt = g->n_ids;
     st = rl_stream_start(&s->stream, &o, err);
     if (st != REALM_OK)
         return st;
     g->ids = NULL;
+    s->lm = rl_lm_ref(rl_seq_lm(seq));
     atomic_fetch_add(&s->run->rt->jobs_from_guests, 1);
     return REALM_OK;
 }
@@ -266,6 +271,7 @@ void rl_gstream_close(rl_gstream *s)
             s->sampler->lent = NULL;
     }
     rl_stream_close(s->stream);
+    rl_lm_unref(s->lm);
     s->run->n_seqs -= s->counts;
     rl_free(s);
 }
@@ -299,6 +305,26 @@ int64_t rl_gstream_read(rl_call *c, rl_gstream *s, char *out, size_t cap)
     if (st != REALM_OK)
         return rl_call_fail(c, st, "the next character does not fit %zu bytes", cap);
     if (n > 0)
+        return (int64_t)n;
+    if (!rl_stream_ended(s->stream, &s->end))
+        return RL_PARKED;
+    return at_end(c, s);
+}
+
+int64_t rl_gstream_read_tokens(rl_call *c, rl_gstream *s, char *out, size_t cap,
+                               rl_stream_token *tokens, uint32_t *n_tokens)
+{
+    uint32_t most = *n_tokens;
+    size_t n = 0;
+    realm_status st;
+
+    *n_tokens = 0;
+    if (s->state != RL_GSTREAM_TEXT)
+        return 0;
+    st = rl_stream_read_tokens(s->stream, out, cap, &n, tokens, most, n_tokens);
+    if (st != REALM_OK)
+        return rl_call_fail(c, st, "the next character does not fit %zu bytes", cap);
+    if (n > 0 || *n_tokens > 0)
         return (int64_t)n;
     if (!rl_stream_ended(s->stream, &s->end))
         return RL_PARKED;

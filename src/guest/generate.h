@@ -25,6 +25,8 @@ typedef struct rl_gen {
     char *stops[RL_MAX_STOPS]; /* owned */
     uint32_t n_stops;
     size_t max_bytes; /* 0: no limit */
+    bool logprobs;
+    uint32_t n_top; /* alternatives of each token, with logprobs */
 } rl_gen;
 
 void rl_gen_deinit(rl_gen *g); /* what it owns */
@@ -37,8 +39,11 @@ typedef enum rl_gstream_state {
 } rl_gstream_state;
 
 typedef struct rl_gstream {
-    rl_run *run;          /* borrowed: the stream is closed before the run goes */
-    rl_stream *stream;    /* owned */
+    rl_run *run;       /* borrowed: the stream is closed before the run goes */
+    rl_stream *stream; /* owned */
+    rl_lm *lm;         /* owned reference: its vocabulary names the tokens */
+    bool logprobs;     /* events carry tokens */
+    uint32_t n_top;
     rl_gseq *seq;         /* who lent the sequence; NULL: nobody, or it went back */
     rl_gsampler *sampler; /* who lent the sampler, likewise */
     bool counts;          /* its sequence is counted until it is closed */
@@ -64,6 +69,11 @@ void rl_gstream_close(rl_gstream *s);
 /* Text that is there now. -> bytes > 0; 0: the end (s->end says how); RL_PARKED: nothing now;
  * RL_ENDED: the run's token limit; or the failed call's answer */
 int64_t rl_gstream_read(rl_call *c, rl_gstream *s, char *out, size_t cap);
+
+/* The same for a stream with logprobs, up to *n_tokens tokens too: -> 0 with *n_tokens > 0 are
+ * tokens without text, 0 with none is the end */
+int64_t rl_gstream_read_tokens(rl_call *c, rl_gstream *s, char *out, size_t cap,
+                               rl_stream_token *tokens, uint32_t *n_tokens);
 
 /* Fails the call because of room for sequences or jobs, or answers 0. */
 int64_t rl_room_check(rl_call *c);

@@ -99,7 +99,8 @@ realm_status rl_run_start(rl_run **out, rl_runtime *rt, const rl_run_opts *opts,
                           realm_error *err) REALM_MUST_USE;
 
 /* One piece of the reply in order. kind: bytes of text, lines of the run's log, or one JSON event:
- * {"event": "delta", "choice", "text"} (text of another choice than 0), {"event": "finish",
+ * {"event": "delta", "choice", "text"} (text of another choice than 0, or with logprobs: then it
+ * has "tokens" [{"id", "text", "bytes", "logprob", "top": [the same]}]), {"event": "finish",
  * "choice", "reason": "stop" | "length"} (the end of a spliced stream), or what the program sent
  * itself. An event larger than cap is ESPACE and stays. Waits up to wait_ms (< 0: for ever). -> OK
  * with *n > 0; OK with *n == 0: nothing within wait_ms, or the end (rl_run_done). The reply queue

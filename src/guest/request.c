@@ -53,6 +53,25 @@ static realm_status add_stop(rl_gen *g, const json_t *v, realm_error *err)
     return REALM_OK;
 }
 
+/* How likely each token was, and what else might have come. */
+static realm_status read_logprobs(rl_gen *g, const json_t *root, realm_error *err)
+{
+    const json_t *on = param(root, "logprobs"), *top = param(root, "top_logprobs");
+
+    if (on && !json_is_boolean(on))
+        return realm_fail(err, REALM_EINVAL, "logprobs must be true or false");
+    g->logprobs = json_is_true(on);
+    if (!top)
+        return REALM_OK;
+    if (!g->logprobs || !json_is_integer(top) || json_integer_value(top) < 0 ||
+        json_integer_value(top) > RL_STREAM_TOP)
+        return realm_fail(err, REALM_EINVAL,
+                          "top_logprobs must be a number from 0 to %u, beside logprobs: true",
+                          RL_STREAM_TOP);
+    g->n_top = (uint32_t)json_integer_value(top);
+    return REALM_OK;
+}
+
 /* One string or a list of them. */
 static realm_status read_stops(rl_gen *g, const json_t *root, realm_error *err)
 {
@@ -350,6 +369,8 @@ realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n,
     if (st == REALM_OK)
         st = read_stops(gen, root, err);
     if (st == REALM_OK)
+        st = read_logprobs(gen, root, err);
+    if (st == REALM_OK)
         st = read_params(gen, root, err);
     if (st == REALM_OK)
         st = read_grammar(&gen->grammar, lm, root, err);
@@ -371,6 +392,8 @@ realm_status rl_gen_read(rl_gen *gen, const char *json, size_t n, realm_error *e
     st = read_max_tokens(gen, root, err);
     if (st == REALM_OK)
         st = read_stops(gen, root, err);
+    if (st == REALM_OK)
+        st = read_logprobs(gen, root, err);
     json_decref(root);
     return st;
 }

@@ -51,7 +51,7 @@ void *rl_items_dup(const rl_arg *a);
 /* request.c: reads a Request; fills gen and its ids. Helper thread. */
 realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n,
                              realm_error *err) REALM_MUST_USE;
-/* The part of a Request that says how long to generate: max_tokens and stop. "" is {}. */
+/* The part of a Request that is not the sampler's: max_tokens, stop, logprobs. "" is {}. */
 realm_status rl_gen_read(rl_gen *gen, const char *json, size_t n, realm_error *err) REALM_MUST_USE;
 /* A sampler for the model by parameters as rl_sample_params_parse has them. "" is {}: greedy. */
 realm_status rl_sampler_read(rl_sampler **out, rl_lm *lm, const char *json, size_t n,

@@ -370,6 +370,109 @@ static void a_stream_gives_back_what_it_took(void **state)
     rl_sampler_free(sampler);
 }
 
+typedef struct scored {
+    const rl_stream_token *tokens;
+    uint32_t n;
+} scored;
+
+static void same_logprobs(rl_job *job, uint32_t index, const float *logits)
+{
+    const scored *w = job->ctx;
+    rl_logprob top[5];
+    float logprob;
+
+    assert_true(index <= w->n);
+    if (index == w->n)
+        return;
+    (void)rl_logprobs(logits, h.n_vocab, w->tokens[index].id, &logprob, top, 5);
+    assert_memory_equal(&logprob, &w->tokens[index].logprob, sizeof logprob);
+    assert_memory_equal(top, w->tokens[index].top, sizeof top);
+}
+
+/* What the model thought of each id, by scoring all of them afterwards. */
+static void check_tokens(uint32_t seed, const rl_stream_token *tokens, uint32_t n)
+{
+    scored w = { tokens, n };
+    uint32_t *ids = rl_alloc_array(PROMPT + n, sizeof *ids);
+    rl_job job = { .kind = RL_JOB_SCORE, .seq = house_seq(&h, 1), .ctx = &w, .row = same_logprobs };
+
+    house_ids(ids, PROMPT, seed);
+    for (uint32_t i = 0; i < n; i++)
+        ids[PROMPT + i] = tokens[i].id;
+    job.ids = ids;
+    job.n_ids = PROMPT + n;
+    job.first_row = PROMPT - 1;
+    assert_int_equal(rl_engine_run(h.e, &job, NULL), REALM_OK);
+    rl_seq_close(job.seq);
+    rl_free(ids);
+}
+
+/* However few are read at a time; the text is that of a stream without them. */
+static void tokens_come_beside_the_text(void **state)
+{
+    static const uint32_t caps[] = { 1, 3, 256 };
+    static rl_stream_token tokens[TOKENS];
+
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        rl_stream_opts o = options(3, TOKENS);
+        rl_stream_end end;
+        rl_buf want, got;
+        uint32_t n_want, n = 0, n_tokens;
+        char piece[64];
+        rl_stream *s;
+        size_t bytes;
+
+        expected_text(3, &want, &n_want);
+        rl_buf_init(&got, 1 << 20);
+        o.logprobs = true;
+        o.n_top = 5;
+        s = start(&o);
+        while (!rl_stream_ended(s, &end)) {
+            uint32_t room = TOKENS - n < caps[i] ? TOKENS - n : caps[i];
+
+            assert_int_equal(
+                rl_stream_read_tokens(s, piece, sizeof piece, &bytes, tokens + n, room, &n_tokens),
+                REALM_OK);
+            n += n_tokens;
+            (void)rl_buf_add(&got, piece, bytes);
+            if (bytes == 0 && n_tokens == 0)
+                (void)usleep(100);
+        }
+        same_text(&want, &got);
+        assert_int_equal(n, n_want);
+        assert_int_equal(n, end.n_generated);
+        rl_stream_close(s);
+        check_tokens(3, tokens, n);
+        rl_buf_deinit(&want);
+        rl_buf_deinit(&got);
+    }
+}
+
+/* Who reads only the text of such a stream loses its tokens and nothing else. */
+static void tokens_need_not_be_read(void **state)
+{
+    rl_stream_opts o = options(4, TOKENS);
+    rl_stream_end end;
+    realm_error err;
+    rl_buf want, got;
+    rl_stream *s;
+    uint32_t n;
+
+    (void)state;
+    o.logprobs = true;
+    o.n_top = RL_STREAM_TOP + 1;
+    assert_int_equal(rl_stream_start(&s, &o, &err), REALM_EINVAL);
+    o.n_top = RL_STREAM_TOP;
+    expected_text(4, &want, &n);
+    s = start(&o);
+    read_all(s, 50, &got, &end);
+    same_text(&want, &got);
+    rl_stream_close(s);
+    rl_buf_deinit(&want);
+    rl_buf_deinit(&got);
+}
+
 /* Readers wait on their own condition that notify signals; some give up midway. */
 typedef struct reader {
     pthread_t thread;
@@ -485,6 +588,8 @@ int main(void)
         cmocka_unit_test(a_full_context_ends_with_its_text),
         cmocka_unit_test(a_refused_stream_takes_nothing),
         cmocka_unit_test(a_stream_gives_back_what_it_took),
+        cmocka_unit_test(tokens_come_beside_the_text),
+        cmocka_unit_test(tokens_need_not_be_read),
         cmocka_unit_test(many_streams_at_once),
     };
 
