@@ -85,6 +85,14 @@ static const rl_opt key_opts[] = {
     HOME,
     END,
 };
+static const rl_opt serve_opts[] = {
+#define SETTING(table, name, flag, letter, placeholder, type, preset, least, most, words,          \
+                reloadable, text)                                                                  \
+    OPT(flag, letter, placeholder, text),
+#include "cli/config.def"
+#undef SETTING
+    END,
+};
 static const rl_opt config_opts[] = {
     JSON,
 #define SETTING(table, name, flag, letter, placeholder, type, preset, least, most, words,          \
@@ -215,6 +223,17 @@ const rl_verb rl_verbs[] = {
       .example = "realm key new --label 'the web shop'\n"
                  "realm key list --json\n"
                  "realm key revoke 7m4qk2x9c0ta" },
+    { VERB(serve, 0, 0, NULL), .synopsis = "[--host ADDRESS] [--port N]",
+      .summary = "answer OpenAI's API over HTTP",
+      .about = "GET /v1/models, POST /v1/chat/completions and /v1/completions, whole or streamed; "
+               "/livez "
+               "and /readyz for supervisors. Each completion runs the built-in chat program in a "
+               "sandbox "
+               "of its own. On this machine alone no key is needed until there is one (realm key "
+               "new); any "
+               "other address needs keys. Settings come from realm.toml, the environment and these "
+               "options (realm config shows them). SIGTERM or Ctrl-C lets what runs end.",
+      .example = "realm serve --port 8080\ncurl http://127.0.0.1:8080/v1/models" },
     { VERB(config, 0, 0, NULL), .synopsis = "[--json]",
       .summary = "show every setting and where it came from",
       .about = "A setting is what the last of these says: the default, /etc/realm/realm.toml, "

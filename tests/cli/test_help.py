@@ -4,7 +4,7 @@ import subprocess
 
 import house
 
-VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "program", "key", "config", "inspect",
+VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "program", "key", "serve", "config", "inspect",
          "tokenize", "logits", "perplexity", "bench", "doctor", "help", "version", "completions"]
 
 

@@ -1,0 +1,186 @@
+/* Routes: what can be asked for, and by whom. One table, from which requests are admitted and the
+ * tests are made. */
+#include "server/internal.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/json.h"
+
+#include <string.h>
+
+#define MODELS_MAX ((size_t)4 << 20)
+
+/* ---- health ---------------------------------------------------------------------------------- */
+
+static void put_status(rl_http_exchange *ex, int status, const char *word)
+{
+    rl_buf body;
+    rl_json j;
+
+    rl_buf_init(&body, 256);
+    j = rl_json_on(&body);
+    rl_json_object(&j, NULL);
+    rl_json_string(&j, "status", word);
+    rl_json_end_object(&j);
+    rl_reply_json(ex, status, &body);
+}
+
+static void live(rl_server *s, rl_http_exchange *ex)
+{
+    (void)s;
+    put_status(ex, 200, "ok");
+}
+
+static void ready(rl_server *s, rl_http_exchange *ex)
+{
+    bool going = atomic_load(&s->draining);
+
+    put_status(ex, going ? 503 : 200, going ? "draining" : "ok");
+}
+
+/* ---- models ---------------------------------------------------------------------------------- */
+
+static void put_model(rl_json *j, const rl_store_model *m)
+{
+    rl_json_object(j, NULL);
+    rl_json_string(j, "id", m->name);
+    rl_json_string(j, "object", "model");
+    rl_json_int(j, "created", m->created_s);
+    rl_json_string(j, "owned_by", "realm");
+    rl_json_end_object(j);
+}
+
+static void models(rl_server *s, rl_http_exchange *ex)
+{
+    rl_store_model *list = NULL;
+    realm_error err;
+    size_t n = 0;
+    rl_json j;
+    rl_buf body;
+
+    if (rl_store_model_list(s->store, &list, &n, &err) != REALM_OK) {
+        rl_reply_error(ex, &err, NULL);
+        return;
+    }
+    rl_buf_init(&body, MODELS_MAX);
+    j = rl_json_on(&body);
+    rl_json_object(&j, NULL);
+    rl_json_string(&j, "object", "list");
+    rl_json_array(&j, "data");
+    for (size_t i = 0; i < n; i++)
+        put_model(&j, &list[i]);
+    rl_json_end_array(&j);
+    rl_json_end_object(&j);
+    rl_free(list);
+    rl_reply_json(ex, 200, &body);
+}
+
+/* The rest of the path is the name, slashes and all. */
+static void model(rl_server *s, rl_http_exchange *ex)
+{
+    const char *name = rl_http_path(ex) + strlen("/v1/models/");
+    rl_store_model m;
+    realm_error err;
+    rl_json j;
+    rl_buf body;
+
+    if (rl_store_model_get(s->store, name, &m, &err) != REALM_OK) {
+        if (err.status == REALM_EINVAL) /* no model can have that name */
+            err.status = REALM_ENOTFOUND;
+        rl_reply_error(ex, &err, "model");
+        return;
+    }
+    rl_buf_init(&body, MODELS_MAX);
+    j = rl_json_on(&body);
+    put_model(&j, &m);
+    rl_reply_json(ex, 200, &body);
+}
+
+/* ---- completions ----------------------------------------------------------------------------- */
+
+static void chat(rl_server *s, rl_http_exchange *ex)
+{
+    rl_answer_begin(s, ex, true);
+}
+
+static void complete(rl_server *s, rl_http_exchange *ex)
+{
+    rl_answer_begin(s, ex, false);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+const rl_route rl_routes[] = {
+    { "GET", "/livez", RL_ANYONE, live },
+    { "GET", "/readyz", RL_ANYONE, ready },
+    { "GET", "/health", RL_ANYONE, ready },
+    { "GET", "/v1/models", RL_KEY_HOLDER, models },
+    { "GET", "/v1/models/", RL_KEY_HOLDER, model },
+    { "POST", "/v1/chat/completions", RL_KEY_HOLDER, chat },
+    { "POST", "/v1/completions", RL_KEY_HOLDER, complete },
+};
+const size_t rl_n_routes = RL_COUNT(rl_routes);
+
+static bool is_path(const rl_route *r, const char *path)
+{
+    size_t n = strlen(r->path);
+
+    if (r->path[n - 1] != '/')
+        return strcmp(r->path, path) == 0;
+    return strncmp(r->path, path, n) == 0 && path[n] != 0;
+}
+
+/* HEAD is GET without the body, which the http room sees to. */
+static bool is_method(const rl_route *r, const char *method)
+{
+    return strcmp(r->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
+}
+
+const rl_route *rl_route_find(const char *method, const char *path, bool *known)
+{
+    *known = false;
+    for (size_t i = 0; i < rl_n_routes; i++) {
+        if (!is_path(&rl_routes[i], path))
+            continue;
+        if (is_method(&rl_routes[i], method))
+            return &rl_routes[i];
+        *known = true;
+    }
+    return NULL;
+}
+
+/* Before the body is read. */
+void rl_routes_admit(void *ctx, rl_http_exchange *ex)
+{
+    rl_server *s = ctx;
+    const rl_route *r;
+    bool known;
+
+    if (!rl_guard_host(s, ex) || !rl_guard_origin(s, ex))
+        return;
+    r = rl_route_find(rl_http_method(ex), rl_http_path(ex), &known);
+    if (!r) {
+        rl_reply_complain(ex, &(rl_complaint){ .status = known ? 405 : 404,
+                                               .text = known ? "this path has other methods"
+                                                             : "there is no such path" });
+        return;
+    }
+    if (r->who == RL_KEY_HOLDER)
+        (void)rl_guard_key(s, ex);
+}
+
+void rl_routes_handle(void *ctx, rl_http_exchange *ex)
+{
+    bool known;
+    const rl_route *r = rl_route_find(rl_http_method(ex), rl_http_path(ex), &known);
+
+    RL_ASSERT(r); /* it was admitted */
+    r->handle(ctx, ex);
+}
+
+void rl_routes_refuse(void *ctx, int status, const char *text, rl_buf *body)
+{
+    (void)ctx;
+    rl_reply_put_error(body, &(rl_complaint){ .status = status, .text = text });
+}

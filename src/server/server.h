@@ -1,0 +1,47 @@
+/* Server: OpenAI's API over HTTP. Every completion is a run of a guest; the server translates.
+ *
+ * 1. The http thread looks who calls and which route is meant, and moves text from a run's reply to
+ *    its client. The intake thread does what takes longer: JSON of requests, starting and closing
+ * of runs, whole answers.
+ * 2. No inference starts outside a guest. The server knows no sockets and no models.
+ * 3. A client that leaves cancels its run. A client that does not read fills the run's reply, and
+ * the guest waits.
+ * 4. Failures have OpenAI's shape; their HTTP status is that of the error table. */
+#ifndef RL_SERVER_SERVER_H
+#define RL_SERVER_SERVER_H
+
+#include "guest/guest.h"
+
+typedef struct rl_server rl_server;
+
+typedef enum rl_server_keys {
+    RL_SERVER_KEYS_AUTO, /* needed when there is one, or when others than this machine can call */
+    RL_SERVER_KEYS_YES,
+    RL_SERVER_KEYS_NO, /* only on a loopback address */
+} rl_server_keys;
+
+typedef struct rl_server_opts {
+    const char *address; /* NULL: 127.0.0.1 */
+    uint16_t port;       /* 0: any free one */
+    const char *home;    /* of the registry: keys and names of models */
+    rl_runtime *runtime; /* borrowed; outlives the server */
+    rl_program *chat;    /* borrowed: the program behind completions */
+    rl_server_keys keys;
+    const char *const *hosts; /* [n_hosts] names a request's Host may have */
+    size_t n_hosts;
+    const char *const *origins; /* [n_origins] origins of pages that may call */
+    size_t n_origins;
+    uint32_t max_connections, max_connections_per_ip; /* 0: the http room's */
+    size_t max_body;                                  /* 0: 1 MiB */
+} rl_server_opts;
+
+/* Texts are copied. -> OK | EAUTH (keys are needed and there is none) | EIO (the address) | ... */
+realm_status rl_server_start(rl_server **out, const rl_server_opts *opts,
+                             realm_error *err) REALM_MUST_USE;
+uint16_t rl_server_port(const rl_server *s);
+/* No new connections, not ready any more; what runs goes on. */
+void rl_server_drain(rl_server *s);
+bool rl_server_idle(const rl_server *s); /* no answer is under way */
+void rl_server_free(rl_server *s);       /* ends what runs. NULL is fine */
+
+#endif

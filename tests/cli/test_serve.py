@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+"""realm serve: a live server, plain HTTP and JSON; whole and streamed answers, failures in OpenAI's shape,
+keys, hosts and origins, clients that leave, and the end."""
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import unittest
+
+from house import BIN, Case
+
+HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 12, "temperature": 0}
+
+
+class Server:
+    """A server of one test's own settings."""
+
+    def __init__(self, case, *args, env=None):
+        self.run = subprocess.Popen([BIN, "serve", "--port", "0", *args], env={**case.env, **(env or {})},
+                                    stderr=subprocess.PIPE, text=True)
+        self.log = self.run.stderr.readline()
+        self.port = int(self.log.rsplit(":", 1)[1]) if "listening" in self.log else None
+
+    def ask(self, method, path, body=None, headers=None):
+        """-> status, headers, body text"""
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        data = json.dumps(body) if isinstance(body, dict) else body
+        link.request(method, path, data, headers or {})
+        reply = link.getresponse()
+        text = reply.read().decode()
+        link.close()
+        return reply.status, {k.lower(): v for k, v in reply.getheaders()}, text
+
+    def json(self, method, path, body=None, headers=None, status=200):
+        got, fields, text = self.ask(method, path, body, headers)
+        assert got == status, f"{path}: {got} {text}"
+        assert fields["content-type"] == "application/json" and fields["x-request-id"].startswith("req-"), fields
+        return json.loads(text)
+
+    def events(self, path, body, headers=None):
+        """-> the data of a stream's events; the last is [DONE]"""
+        status, fields, text = self.ask("POST", path, {**body, "stream": True}, headers)
+        assert status == 200 and fields["content-type"] == "text/event-stream", text
+        data = [part.removeprefix("data: ") for part in text.split("\n\n") if part]
+        assert data[-1] == "[DONE]", data
+        return [json.loads(d) for d in data[:-1]]
+
+    def stop(self):
+        if self.run.poll() is None:
+            self.run.send_signal(signal.SIGTERM)
+        text = self.run.communicate(timeout=60)[1]
+        assert self.run.returncode == 0, text
+        assert "Sanitizer" not in text, text
+
+
+class Served(Case):
+    def setUp(self):
+        self.server = Server(self)
+
+    def tearDown(self):
+        self.server.stop()
+
+    def failed(self, body, status, *words, path="/v1/chat/completions", param=None):
+        error = self.server.json("POST", path, body, status=status)["error"]
+        self.assertEqual(set(error), {"message", "type", "param", "code"})
+        for word in words:
+            self.assertIn(word, error["message"])
+        self.assertEqual(error["param"], param)
+        return error
+
+    def test_health_and_models(self):
+        for path in ("/livez", "/readyz", "/health"):
+            self.assertEqual(self.server.json("GET", path), {"status": "ok"})
+        listed = self.server.json("GET", "/v1/models")
+        self.assertEqual(listed["object"], "list")
+        self.assertEqual([m["id"] for m in listed["data"]], ["tiny"])
+        self.assertEqual(self.server.json("GET", "/v1/models/tiny"), listed["data"][0])
+        self.assertEqual(self.server.json("GET", "/v1/models/none", status=404)["error"]["code"], "model_not_found")
+        self.assertEqual(self.server.ask("HEAD", "/v1/models")[::2], (200, ""))
+
+    def test_chat_whole_and_streamed(self):
+        whole = self.server.json("POST", "/v1/chat/completions", HELLO)
+        self.assertEqual((whole["object"], whole["model"]), ("chat.completion", "tiny"))
+        choice = whole["choices"][0]
+        self.assertIn(choice["finish_reason"], ("stop", "length"))
+        self.assertEqual(choice["message"]["role"], "assistant")
+        self.assertTrue(choice["message"]["content"])
+        usage = whole["usage"]
+        self.assertEqual(usage["total_tokens"], usage["prompt_tokens"] + usage["completion_tokens"])
+        events = self.server.events("/v1/chat/completions", {**HELLO, "stream_options": {"include_usage": True}})
+        self.assertEqual(events[0]["choices"][0]["delta"], {"role": "assistant", "content": ""})
+        text = "".join(e["choices"][0]["delta"].get("content", "") for e in events if e["choices"])
+        self.assertEqual(text, choice["message"]["content"])
+        self.assertEqual(events[-2]["choices"][0]["finish_reason"], choice["finish_reason"])
+        self.assertEqual((events[-1]["choices"], events[-1]["usage"]), ([], usage))
+        self.assertEqual(len({e["id"] for e in events}), 1)
+        without = self.server.events("/v1/chat/completions", HELLO)
+        self.assertTrue(all("usage" not in e for e in without))
+
+    def test_completions(self):
+        ask = {"model": "tiny", "prompt": "the water", "max_tokens": 8, "temperature": 0}
+        whole = self.server.json("POST", "/v1/completions", ask)
+        self.assertEqual(whole["object"], "text_completion")
+        text = whole["choices"][0]["text"]
+        streamed = self.server.events("/v1/completions", ask)
+        self.assertEqual("".join(e["choices"][0]["text"] for e in streamed), text)
+        self.assertEqual(self.server.json("POST", "/v1/completions", {**ask, "prompt": ["the water"]})["choices"][0]["text"],
+                         text)
+        ids = self.json("tokenize", "tiny", "--text", "the water", "--bos", "--json")["ids"]
+        self.assertEqual(self.server.json("POST", "/v1/completions", {**ask, "prompt": ids})["choices"][0]["text"], text)
+
+    def test_parameters_take_effect(self):
+        def text(**more):
+            return self.server.json("POST", "/v1/completions",
+                                    {"model": "tiny", "prompt": "the water", "max_tokens": 24, "seed": 3, **more})
+
+        plain = text(temperature=0)["choices"][0]["text"]
+        self.assertEqual(text()["choices"][0]["text"], text()["choices"][0]["text"], "a seed repeats")
+        self.assertNotEqual(text()["choices"][0]["text"], text(seed=4)["choices"][0]["text"])
+        self.assertNotEqual(text()["choices"][0]["text"], text(temperature=0)["choices"][0]["text"])
+        self.assertEqual(text(top_p=0.000001)["choices"][0]["text"], plain)
+        word = plain.split()[2]
+        cut = text(temperature=0, stop=word)["choices"][0]
+        self.assertEqual((cut["text"], cut["finish_reason"]), (plain.split(word)[0], "stop"))
+        self.assertEqual(text(temperature=0, max_tokens=2)["usage"]["completion_tokens"], 2)
+        self.assertNotEqual(text(temperature=0, frequency_penalty=2)["choices"][0]["text"], plain)
+        self.assertNotEqual(text(temperature=0, presence_penalty=2)["choices"][0]["text"], plain)
+        some = self.json("tokenize", "tiny", "--text", "words", "--json")["ids"][-1]
+        biased = text(temperature=0, logit_bias={str(some): 100}, max_tokens=6)["choices"][0]["text"]
+        self.assertEqual(len(set(biased.split())), 1, biased)
+
+    def test_structured_output(self):
+        schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}},
+                  "required": ["n"], "additionalProperties": False}
+        for seed in range(10):
+            said = self.server.json("POST", "/v1/chat/completions", {
+                **HELLO, "temperature": 1, "seed": seed, "max_tokens": 60,
+                "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}})
+            value = json.loads(said["choices"][0]["message"]["content"])
+            self.assertTrue(set(value) == {"n"} and 0 <= value["n"] <= 99, value)
+        said = self.server.json("POST", "/v1/chat/completions", {**HELLO, "temperature": 1, "regex": "(yes|no)"})
+        self.assertIn(said["choices"][0]["message"]["content"], ("yes", "no"))
+        self.failed({**HELLO, "regex": "("}, 400, "does not compile")
+        self.failed({**HELLO, "response_format": {"type": "xml"}}, 400, param="response_format")
+
+    def test_logprobs(self):
+        ask = {**HELLO, "logprobs": True, "top_logprobs": 3, "max_tokens": 5}
+        whole = self.server.json("POST", "/v1/chat/completions", ask)["choices"][0]
+        content = whole["logprobs"]["content"]
+        self.assertTrue(content)
+        self.assertEqual(b"".join(bytes(t["bytes"]) for t in content).decode(errors="replace").strip(),
+                         whole["message"]["content"].strip())
+        for t in content:
+            self.assertEqual(len(t["top_logprobs"]), 3)
+            self.assertEqual(t["top_logprobs"][0]["logprob"], t["logprob"], "it was greedy")
+        parts = [t for e in self.server.events("/v1/chat/completions", ask) if e["choices"]
+                 for t in (e["choices"][0]["logprobs"] or {}).get("content", [])]
+        self.assertEqual(parts, content)
+
+    def test_bad_requests_say_what_is_wrong(self):
+        self.failed("{", 400, "no JSON object")
+        self.failed("[]", 400, "no JSON object")
+        self.failed("[" * 100, 400, "nested")
+        self.failed({"messages": []}, 400, "model", param="model")
+        self.failed({"model": "tiny"}, 400, "messages", param="messages")
+        self.failed({**HELLO, "model": "none"}, 404, "none")
+        self.failed({**HELLO, "model": "../etc/passwd"}, 400)
+        self.failed({**HELLO, "messages": [{"content": "x"}]}, 400, "role", param="messages")
+        self.failed({**HELLO, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400,
+                    param="messages: a part that is no text")
+        self.failed({**HELLO, "tools": [{"type": "function"}]}, 400, "not offered", param="tools")
+        self.failed({**HELLO, "n": 2}, 400, "not offered", param="n")
+        for key in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "max_tokens", "top_k", "min_p"):
+            for value in (-3, 1e308, "1", [], 2**63):
+                status, _, text = self.server.ask("POST", "/v1/chat/completions", {**HELLO, key: value})
+                self.assertEqual(status, 400, f"{key}={value}: {text}")
+        self.failed({**HELLO, "messages": [{"role": "user", "content": "water " * 5000}]}, 400, "context")
+        status, _, text = self.server.ask("POST", "/v1/chat/completions", "x" * (1 << 20) + "x")
+        self.assertEqual((status, json.loads(text)["error"]["type"]), (413, "invalid_request_error"))
+        self.assertEqual(self.server.json("POST", "/v1/models", {}, status=405)["error"]["type"], "invalid_request_error")
+        self.server.json("GET", "/v1/nothing", status=404)
+        self.server.json("POST", "/v1/chat/completions", {**HELLO, "unheard_of": 1, "user": None})
+
+    def test_other_hosts_and_origins(self):
+        for host, status in (("localhost", 200), ("127.0.0.1:1", 200), ("[::1]", 200), ("evil.example", 421)):
+            self.server.json("GET", "/v1/models", headers={"Host": host}, status=status)
+        self.server.json("GET", "/v1/models", headers={"Origin": "https://evil.example"}, status=403)
+        self.server.json("GET", "/v1/models", headers={"Origin": f"http://127.0.0.1:{self.server.port}"})
+
+    def test_a_client_that_leaves_frees_the_engine(self):
+        body = json.dumps({**HELLO, "temperature": 1, "max_tokens": 100000, "stream": True, "logit_bias": {}}).encode()
+        for at in range(8):
+            with socket.create_connection(("127.0.0.1", self.server.port)) as link:
+                link.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+                             % (len(body), body))
+                if at % 2:
+                    self.assertTrue(link.recv(100))
+        self.server.json("POST", "/v1/chat/completions", HELLO)
+
+
+class Ends(Case):
+    def test_keys(self):
+        key = self.realm("key", "new").stdout.strip()
+        server = Server(self)
+        for headers, status in (({}, 401), ({"Authorization": f"Bearer {key}"}, 200), ({"Authorization": f"bearer {key}"}, 200),
+                                ({"Authorization": f"Bearer {key}x"}, 401), ({"Authorization": "Basic eA=="}, 401)):
+            got = server.json("GET", "/v1/models", headers=headers, status=status)
+            if status == 401:
+                self.assertEqual(got["error"]["code"], "invalid_api_key")
+            server.json("GET", "/livez", headers=headers)
+        self.realm("key", "revoke", key.split("_")[1])
+        server.json("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"}, status=401)
+        server.stop()
+        self.refused("serve", "--port", "0", "--keys-required", "yes", words=("realm key new",))
+
+    def test_other_addresses_need_keys(self):
+        self.refused("serve", "--port", "0", "--host", "0.0.0.0", words=("keys", "realm key new"))
+        self.refused("serve", "--port", "0", "--host", "0.0.0.0", "--keys-required", "no", words=("keys are needed",))
+        self.refused("serve", "--port", "0", "--host", "no.such.host.invalid", "--keys-required", "no", words=("keys",))
+        self.realm("serve", "--port", "99999", code=2)
+
+    def test_sigterm_lets_streams_end(self):
+        server = Server(self)
+        link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        link.request("POST", "/v1/chat/completions", json.dumps({**HELLO, "max_tokens": 200, "stream": True}))
+        reply = link.getresponse()
+        self.assertTrue(reply.read(10))
+        server.run.send_signal(signal.SIGTERM)
+        self.assertTrue(reply.read().decode().rstrip().endswith("[DONE]"))
+        link.close()
+        server.stop()
+
+    def test_a_second_signal_ends_at_once(self):
+        server = Server(self)
+        body = json.dumps({**HELLO, "temperature": 1, "max_tokens": 100000, "stream": True}).encode()
+        with socket.create_connection(("127.0.0.1", server.port)) as link:
+            link.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+                         % (len(body), body))
+            self.assertTrue(link.recv(100))
+            server.run.send_signal(signal.SIGTERM)
+            self.assertIn("stopping", server.run.stderr.readline())
+            server.run.send_signal(signal.SIGTERM)
+            self.assertEqual(server.run.wait(timeout=20), 0)
+        server.run.stderr.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
