@@ -104,10 +104,14 @@ static void on_done(void *ctx)
 
 void rl_answer_begin(rl_server *s, rl_http_exchange *ex, bool chat)
 {
-    rl_answer *a = rl_alloc(sizeof *a);
+    /* The http thread alone adds to the count, so it cannot pass the limit. */
+    bool full = atomic_load(&s->n_answers) >= s->max_answers;
+    rl_answer *a = full ? NULL : rl_alloc(sizeof *a);
 
     if (!a) {
-        rl_reply_complain(ex, &(rl_complaint){ .status = 503, .text = "no memory for a request" });
+        rl_reply_complain(ex, &(rl_complaint){ .status = 503,
+                                               .text = full ? "too many requests are under way"
+                                                            : "no memory for a request" });
         return;
     }
     a->server = s;

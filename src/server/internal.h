@@ -19,7 +19,8 @@ struct rl_server {
     rl_http *http;
     rl_store *store; /* of the http thread */
     bool needs_key;
-    rl_queue *intake; /* rl_answer; each is in it once at most */
+    rl_queue *intake;     /* rl_answer; each is in it once at most */
+    uint32_t max_answers; /* so many fit it; those of clients that have left count until closed */
     pthread_t thread;
     bool has_thread;
     atomic_bool draining, stopping;

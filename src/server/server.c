@@ -50,7 +50,8 @@ static realm_status start_intake(rl_server *s, realm_error *err)
     int rc;
 
     /* An answer outlives its connection for a moment, so there may be more of them. */
-    s->intake = rl_queue_new(most * 4 + 64);
+    s->max_answers = most * 2;
+    s->intake = rl_queue_new(s->max_answers);
     if (!s->intake)
         return realm_fail(err, REALM_ENOMEM, "no memory for the server");
     rc = pthread_create(&s->thread, NULL, rl_answer_intake, s);
