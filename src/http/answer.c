@@ -1,35 +1,24 @@
-/* Answers: made on any thread, queued on the http thread. */
+/* Answers: made on any thread, begun on the http thread, which writes their heads.
+ *
+ * Framing is the room's: Content-Length for what is whole, chunks for a stream, the end of the
+ * connection for a stream in HTTP/1.0; nothing where the status or HEAD allows no body. */
 #include "http/internal.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
+#include "base/clock.h"
 
 #include <string.h>
+#include <strings.h>
 
-#define FILL_BYTES (16 * 1024) /* what a stream's fill is offered at most */
-#define OLD_BYTES  (4 * 1024)  /* the same in HTTP/1.0; a block of every stream */
+#define FIELDS_MAX ((size_t)16 * 1024)
+#define FILL_MAX   ((size_t)16 * 1024) /* what a source is offered */
+#define SIZE_BYTES 6                   /* "4000" and CR LF before it */
+#define LAST_CHUNK "0\r\n\r\n"
 
-static ssize_t on_fill(void *cls, uint64_t pos, char *buf, size_t max)
-{
-    rl_http_exchange *ex = cls;
-    rl_http_conn *c = ex->conn;
-    ssize_t n;
+_Static_assert(RL_HTTP_CHUNK >= SIZE_BYTES + 16 * 1024 + 2, "a full piece and its frame have room");
 
-    (void)pos;
-    c->http->progress++;
-    if (c->cut)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    n = ex->answer.source.fill(ex->answer.source.ctx, buf, max < FILL_BYTES ? max : FILL_BYTES);
-    if (n > 0) {
-        atomic_fetch_add(&c->http->bytes_out, (uint64_t)n);
-        return n;
-    }
-    if (n == 0) {
-        rl_http_exchange_suspend(ex);
-        return 0;
-    }
-    ex->phase = RL_HTTP_ENDED;
-    return n == -1 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
-}
+/* --- any thread ----------------------------------------------------------------------------- */
 
 static bool is_sound(const char *name, const char *value)
 {
@@ -37,33 +26,51 @@ static bool is_sound(const char *name, const char *value)
            rl_http_is_value((rl_http_span){ value, strlen(value) });
 }
 
-static realm_status add_header(struct MHD_Response *r, const char *name, const char *value)
+/* A caller that framed its answer could make two of it. */
+static bool is_framing(const char *name)
 {
-    if (!is_sound(name, value))
-        return REALM_EINVAL;
-    return MHD_add_response_header(r, name, value) == MHD_YES ? REALM_OK : REALM_ENOMEM;
+    static const char *const names[] = { "Connection", "Content-Length", "Date",
+                                         "Transfer-Encoding" };
+
+    for (size_t i = 0; i < RL_COUNT(names); i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
-static realm_status dress(struct MHD_Response *r, const rl_http_answer *a)
+static realm_status add_field(rl_buf *out, const char *name, const char *value)
+{
+    if (!is_sound(name, value) || is_framing(name))
+        return REALM_EINVAL;
+    if (strcasecmp(name, "X-Request-Id") == 0)
+        return REALM_OK; /* the room writes that of the exchange */
+    return rl_buf_addf(out, "%s: %s\r\n", name, value);
+}
+
+static realm_status dress(const rl_http_answer *a, rl_buf *out)
 {
     realm_status st = a->status < 200 || a->status > 599 ? REALM_EINVAL : REALM_OK;
 
-    if (!r)
-        return REALM_ENOMEM;
     if (st == REALM_OK && a->type)
-        st = add_header(r, "Content-Type", a->type);
+        st = add_field(out, "Content-Type", a->type);
     for (const rl_http_field *f = a->headers; st == REALM_OK && f && f->name; f++)
-        st = add_header(r, f->name, f->value);
-    return st;
+        st = add_field(out, f->name, f->value);
+    return st == REALM_ETOOBIG ? REALM_EINVAL : st;
 }
 
-/* Takes the response in every case. In a callback of the exchange the http thread looks for the
+/* Takes what `to` owns in every case. In a callback of the exchange the http thread looks for the
  * answer when the callback returns, so it need not be woken. */
-static realm_status put(rl_http_exchange *ex, const rl_http_answer *a, struct MHD_Response *r,
-                        const rl_http_source *source)
+static realm_status put(rl_http_exchange *ex, const rl_http_answer *a, rl_http_reply_to to)
 {
-    realm_status st = dress(r, a);
+    rl_buf fields;
+    realm_status st;
 
+    rl_buf_init(&fields, FIELDS_MAX);
+    st = dress(a, &fields);
+    to.status = a->status;
+    to.close = a->close;
+    to.fields = fields.data;
+    to.n_fields = fields.len;
     if (st == REALM_OK) {
         (void)pthread_mutex_lock(&ex->inbox->lock);
         if (ex->dead || ex->left)
@@ -72,52 +79,28 @@ static realm_status put(rl_http_exchange *ex, const rl_http_answer *a, struct MH
             st = REALM_ECONFLICT;
         if (st == REALM_OK) {
             ex->answered = true;
-            ex->answer =
-                (rl_http_reply_to){ .response = r, .status = a->status, .close = a->close };
-            if (source) {
-                ex->answer.streams = true;
-                ex->answer.source = *source;
-            }
+            ex->answer = to;
             if (!pthread_equal(pthread_self(), ex->inbox->owner) || ex->suspended)
                 rl_http_inbox_post(ex);
         }
         (void)pthread_mutex_unlock(&ex->inbox->lock);
     }
-    if (st != REALM_OK && r)
-        MHD_destroy_response(r);
-    return st;
-}
-
-static struct MHD_Response *whole(char *body, size_t n)
-{
-    struct MHD_Response *r;
-
-    if (n == 0) {
-        rl_free(body);
-        return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    if (st != REALM_OK) {
+        rl_free(to.fields);
+        rl_free(to.body);
     }
-    r = MHD_create_response_from_buffer_with_free_callback(n, body, rl_free);
-    if (!r)
-        rl_free(body);
-    return r;
+    return st;
 }
 
 realm_status rl_http_reply(rl_http_exchange *ex, const rl_http_answer *a, char *body, size_t n)
 {
-    return put(ex, a, whole(body, n), NULL);
+    return put(ex, a, (rl_http_reply_to){ .body = body, .n = n });
 }
 
-/* For HEAD as HTTP/1.0 would have it, without chunks: libmicrohttpd 0.9.75 sends the last chunk of
- * a body that HEAD does not have, which the client would take for the next answer. */
 realm_status rl_http_stream(rl_http_exchange *ex, const rl_http_answer *a,
                             const rl_http_source *source)
 {
-    struct MHD_Response *r =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, OLD_BYTES, on_fill, ex, NULL);
-
-    if (r && strcmp(ex->method, "HEAD") == 0)
-        (void)MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-    return put(ex, a, r, source);
+    return put(ex, a, (rl_http_reply_to){ .streams = true, .source = *source });
 }
 
 bool rl_http_answer_ready(rl_http_exchange *ex)
@@ -130,50 +113,116 @@ bool rl_http_answer_ready(rl_http_exchange *ex)
     return ready;
 }
 
-/* The connection closes after an answer when the request was not read to its end, when its body was
- * chunked (libmicrohttpd's reading of chunks is lenient: nothing may follow it), and when the room
- * is draining. */
-enum MHD_Result rl_http_answer_queue(rl_http_exchange *ex)
-{
-    rl_http *h = ex->conn->http;
-    rl_http_reply_to a;
-    enum MHD_Result done = MHD_YES;
+/* --- the http thread ------------------------------------------------------------------------ */
 
-    (void)pthread_mutex_lock(&ex->inbox->lock);
-    a = ex->answer;
-    ex->answer.response = NULL;
-    (void)pthread_mutex_unlock(&ex->inbox->lock);
-    ex->phase = a.streams ? RL_HTTP_STREAMING : RL_HTTP_SENDING;
-    ex->conn->moved_ms = h->now_ms;
-    if (a.close || !ex->whole || ex->chunked || h->draining)
-        done = MHD_add_response_header(a.response, "Connection", "close");
-    if (done == MHD_YES)
-        done = MHD_queue_response(ex->mhd, (unsigned)a.status, a.response);
-    MHD_destroy_response(a.response);
-    if (done == MHD_YES)
-        atomic_fetch_add(&h->answered[a.status / 100], 1);
-    return done;
+static bool write_head(rl_http_conn *c, const rl_http_reply_to *a, bool bodiless)
+{
+    const rl_http_exchange *ex = c->ex;
+    rl_buf *text = &c->http->text;
+
+    rl_buf_clear(text);
+    (void)rl_buf_addf(text, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Request-Id: %s\r\n", a->status,
+                      rl_http_reason(a->status), rl_http_date(c->http), ex->id);
+    if (c->closing)
+        (void)rl_buf_adds(text, "Connection: close\r\n");
+    else if (ex->old)
+        (void)rl_buf_adds(text, "Connection: keep-alive\r\n");
+    if (a->n_fields)
+        (void)rl_buf_add(text, a->fields, a->n_fields);
+    if (!bodiless && !a->streams)
+        (void)rl_buf_addf(text, "Content-Length: %zu\r\n", a->n);
+    if (!bodiless && a->streams && !ex->old)
+        (void)rl_buf_adds(text, "Transfer-Encoding: chunked\r\n");
+    (void)rl_buf_adds(text, "\r\n");
+    return !text->failed;
 }
 
-enum MHD_Result rl_http_answer_refuse(rl_http_exchange *ex, rl_http_fault fault)
+/* The connection closes after an answer when the request was not read to its end, when its body was
+ * chunked (not every reader before us is strict with chunks: nothing may follow them), when the
+ * client or the caller wants it, and when the room is draining. */
+static bool closes_after(const rl_http_conn *c, const rl_http_reply_to *a)
 {
-    rl_http *h = ex->conn->http;
-    enum MHD_Result done = MHD_NO;
-    struct MHD_Response *r;
-    size_t n;
-    rl_buf body;
+    const rl_http_exchange *ex = c->ex;
 
-    rl_http_refuse_body(h, fault, &body);
-    n = body.failed ? 0 : body.len;
-    r = whole(rl_buf_take(&body), n);
-    if (!r)
-        return MHD_NO;
-    if (add_header(r, "Content-Type", h->o.refuse_type) == REALM_OK &&
-        add_header(r, "Connection", "close") == REALM_OK &&
-        (fault.status != 503 || add_header(r, "Retry-After", "1") == REALM_OK))
-        done = MHD_queue_response(ex->mhd, (unsigned)fault.status, r);
-    MHD_destroy_response(r);
-    ex->phase = RL_HTTP_SENDING;
-    ex->conn->moved_ms = h->now_ms;
-    return done;
+    return a->close || !ex->whole || ex->chunked || !ex->keep || c->http->draining ||
+           (a->streams && ex->old);
+}
+
+bool rl_http_answer_begin(rl_http_conn *c)
+{
+    rl_http_exchange *ex = c->ex;
+    rl_http_reply_to *a = &ex->answer; /* nobody writes it once `answered` is set */
+    bool bodiless = a->status == 204 || a->status == 304;
+
+    if (a->streams && c->fin) {
+        rl_http_conn_cut(c);
+        return false;
+    }
+    c->closing = closes_after(c, a);
+    c->unread = !ex->whole;
+    if (!write_head(c, a, bodiless)) {
+        rl_http_conn_cut(c);
+        return false;
+    }
+    if (bodiless || strcmp(ex->method, "HEAD") == 0) {
+        a->n = 0;
+        ex->phase = RL_HTTP_ENDED;
+    } else {
+        ex->phase = a->streams ? RL_HTTP_STREAMING : RL_HTTP_SENDING;
+    }
+    ex->status = a->status;
+    atomic_fetch_add(&c->http->answered[a->status / 100], 1);
+    return rl_http_send(c, c->http->text.data, c->http->text.len);
+}
+
+static bool end_stream(rl_http_conn *c, bool failed)
+{
+    rl_http_exchange *ex = c->ex;
+
+    ex->phase = RL_HTTP_ENDED;
+    if (!failed)
+        return ex->old || rl_http_send(c, LAST_CHUNK, strlen(LAST_CHUNK));
+    if (ex->old) /* whose end is that of the connection: it must not look like one */
+        rl_http_sock_reset_on_close(c->fd);
+    rl_http_conn_cut(c);
+    return false;
+}
+
+/* The piece lies behind room for its size. -> where its frame begins */
+static char *frame(char *piece, size_t n, size_t *framed)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *at = piece;
+
+    *--at = '\n';
+    *--at = '\r';
+    for (size_t v = n; v; v /= 16)
+        *--at = digits[v % 16];
+    memcpy(piece + n, "\r\n", 2);
+    *framed = (size_t)(piece + n + 2 - at);
+    return at;
+}
+
+/* Asked only when the socket took all that went before. */
+bool rl_http_answer_fill(rl_http_conn *c)
+{
+    rl_http_exchange *ex = c->ex;
+    char *piece = c->http->chunk + SIZE_BYTES;
+    ssize_t n = ex->answer.source.fill(ex->answer.source.ctx, piece, FILL_MAX);
+    size_t framed = (size_t)n;
+
+    RL_ASSERT(n <= (ssize_t)FILL_MAX);
+    if (n == 0) {
+        rl_http_exchange_suspend(ex, true);
+        return false;
+    }
+    if (n < 0)
+        return end_stream(c, n != -1);
+    if (!ex->first_ns)
+        ex->first_ns = rl_clock_ns();
+    ex->body_sent += (uint64_t)n;
+    atomic_fetch_add(&c->http->bytes_out, (uint64_t)n);
+    if (!ex->old)
+        piece = frame(piece, (size_t)n, &framed);
+    return rl_http_send(c, piece, framed);
 }

@@ -1,15 +1,12 @@
-/* Connections: accepted here, parsed and closed by libmicrohttpd, watched here.
- *
- * libmicrohttpd does not look at a suspended socket, nor for a FIN while it sends, so each socket
- * is in the room's own epoll set too, for its client's leaving only. */
+/* Connections: accepted, listed, closed. Each socket is in the epoll set once, for everything, by
+ * edges: an event says what has become possible, and serve.c does it when it wants to. A client's
+ * leaving is seen in every phase, also while nothing is read from it. */
 #include "http/internal.h"
 
 #include "base/alloc.h"
-#include "base/assert.h"
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +14,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_A_TURN 64
+#define OUT_MAX        ((size_t)24 * 1024) /* one answer's head, or one piece of a stream */
 
 static rl_http_ip **ip_find(rl_http *h, const uint8_t key[16])
 {
@@ -60,85 +58,71 @@ static void ip_give(rl_http *h, rl_http_ip *ip)
     rl_free(ip);
 }
 
-/* Newest first: a descriptor that libmicrohttpd closed at once may be in the list a second time. */
-static rl_http_conn *take_arriving(rl_http *h, struct MHD_Connection *mhd)
+/* --- the lists ------------------------------------------------------------------------------ */
+
+static void link_new(rl_http *h, rl_http_conn *c)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-    for (rl_http_conn **at = &h->arriving; info && *at; at = &(*at)->next) {
-        rl_http_conn *c = *at;
-
-        if (c->fd != info->connect_fd)
-            continue;
-        *at = c->next;
-        return c;
-    }
-    return NULL;
-}
-
-void rl_http_conn_opened(rl_http *h, struct MHD_Connection *mhd, void **slot)
-{
-    rl_http_conn *c = take_arriving(h, mhd);
-    struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLET, .data.ptr = c };
-
-    RL_ASSERT(c);
     c->next = h->conns;
     if (h->conns)
         h->conns->prev = c;
     h->conns = c;
+    h->n_conns++;
     atomic_fetch_add(&h->connections, 1);
     atomic_fetch_add(&h->accepted, 1);
-    *slot = c;
-    if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, c->fd, &ev) != 0)
-        rl_http_conn_cut(c); /* better no connection than one whose end is not seen */
 }
 
-static void forget(rl_http_conn *c)
+static void unlink_it(rl_http *h, rl_http_conn *c)
 {
-    c->http->n_conns--;
-    ip_give(c->http, c->ip);
-    rl_free(c);
-}
+    rl_http_conn **at = &h->due;
 
-static void forget_fin(rl_http_conn *c)
-{
-    rl_http_conn **at = &c->http->fins;
-
-    while (c->fin && *at != c)
-        at = &(*at)->next_fin;
-    if (c->fin)
-        *at = c->next_fin;
-}
-
-void rl_http_conn_closed(rl_http_conn *c)
-{
-    rl_http *h = c->http;
-
-    RL_ASSERT(!c->ex);
-    forget_fin(c);
-    (void)epoll_ctl(h->epoll, EPOLL_CTL_DEL, c->fd, NULL);
-    if (c->unread && !h->stopping)
-        rl_http_leave(h, fcntl(c->fd, F_DUPFD_CLOEXEC, 0)); /* libmicrohttpd closes its own */
     if (c->prev)
         c->prev->next = c->next;
     else
         h->conns = c->next;
     if (c->next)
         c->next->prev = c->prev;
+    while (c->due && *at != c)
+        at = &(*at)->next_due;
+    if (c->due)
+        *at = c->next_due;
+    h->n_conns--;
     atomic_fetch_sub(&h->connections, 1);
-    forget(c);
+}
+
+void rl_http_conn_make_due(rl_http_conn *c)
+{
+    if (c->due || c->dead)
+        return;
+    c->due = true;
+    c->next_due = c->http->due;
+    c->http->due = c;
+}
+
+/* Once each: who is due again meanwhile is so in the next turn. Nobody but itself closes a
+ * connection that is served, so `next` stays. */
+void rl_http_conn_run_due(rl_http *h)
+{
+    rl_http_conn *c = h->due, *next;
+
+    h->due = NULL;
+    for (; c; c = next) {
+        next = c->next_due;
+        c->due = false;
+        rl_http_serve(c);
+    }
 }
 
 void rl_http_conn_sweep(rl_http *h)
 {
     rl_http_conn *c;
 
-    while ((c = h->arriving)) {
-        h->arriving = c->next;
-        forget(c);
+    while ((c = h->dead)) {
+        h->dead = c->next;
+        rl_free(c);
     }
 }
+
+/* --- accepting ------------------------------------------------------------------------------ */
 
 static void turn_away(rl_http *h, int fd, const char *text)
 {
@@ -146,8 +130,9 @@ static void turn_away(rl_http *h, int fd, const char *text)
     rl_http_leave_told(h, fd, text);
 }
 
-static void take(rl_http *h, int fd, const struct sockaddr_storage *from, socklen_t n)
+static void take(rl_http *h, int fd, const struct sockaddr_storage *from)
 {
+    struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
     rl_http_conn *c;
 
     if (h->n_conns >= h->o.conns_max) {
@@ -165,12 +150,12 @@ static void take(rl_http *h, int fd, const struct sockaddr_storage *from, sockle
     c->http = h;
     c->fd = fd;
     c->since_ms = h->now_ms;
+    rl_buf_init(&c->out, OUT_MAX);
     rl_http_sock_name(from, c->peer, sizeof c->peer);
-    c->next = h->arriving;
-    h->arriving = c;
-    h->n_conns++;
-    (void)MHD_add_connection(h->mhd, fd, (const struct sockaddr *)from,
-                             n); /* closes fd if it fails */
+    link_new(h, c);
+    ev.data.ptr = c;
+    if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &ev) != 0)
+        rl_http_conn_cut(c);
 }
 
 /* Out of descriptors the listener would stay readable for ever: not watched until the next tick. */
@@ -191,7 +176,7 @@ void rl_http_conn_accept(rl_http *h)
         int fd = accept4(h->listener, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0)
-            take(h, fd, &from, n);
+            take(h, fd, &from);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             go_deaf(h);
         if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
@@ -199,64 +184,66 @@ void rl_http_conn_accept(rl_http *h)
     }
 }
 
-static void end(rl_http_conn *c, int how)
-{
-    c->cut = true;
-    if (c->ex)
-        rl_http_exchange_gone(c->ex);
-    (void)shutdown(c->fd, how);
-    if (c->ex)
-        rl_http_exchange_resume(c->ex);
-}
-
-/* libmicrohttpd notices at its next look and completes the request. */
-void rl_http_conn_cut(rl_http_conn *c)
-{
-    if (!c->cut)
-        end(c, SHUT_RDWR);
-}
-
-/* For requests that are not complete: libmicrohttpd has nothing to send then, so the socket is
- * free. */
-void rl_http_conn_refuse(rl_http_conn *c, rl_http_fault fault, int how)
-{
-    rl_buf message;
-
-    if (c->cut)
-        return;
-    if (rl_http_refuse_raw(c->http, fault, &message))
-        (void)!send(c->fd, message.data, message.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    rl_buf_deinit(&message);
-    end(c, how);
-}
+/* --- events and ends ------------------------------------------------------------------------ */
 
 /* A whole answer is sent on to a client that closed its side only; nothing else is. */
 void rl_http_conn_event(rl_http_conn *c, uint32_t events)
 {
-    if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+    if (c->dead)
         return;
-    if (!c->fin) {
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        c->readable = true;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        c->blocked = false;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         c->fin = true;
-        c->next_fin = c->http->fins;
-        c->http->fins = c;
-    }
-    if (c->ex && (c->ex->phase == RL_HTTP_WAITING || c->ex->phase == RL_HTTP_STREAMING))
+    if (c->fin && c->ex && (c->ex->phase == RL_HTTP_WAITING || c->ex->phase == RL_HTTP_STREAMING))
         rl_http_conn_cut(c);
+    else
+        rl_http_serve(c);
 }
 
-/* libmicrohttpd reads once for what came at once: bytes and a FIN together leave the FIN unread,
- * and the connection open until a timeout. So who has closed its side and has neither a whole
- * request nor bytes to make one of is let go here. */
-void rl_http_conn_end_fins(rl_http *h)
+/* Its memory stays until the turn ends. */
+static void bury(rl_http_conn *c, bool lingers)
 {
-    for (rl_http_conn *c = h->fins; c; c = c->next_fin)
-        if ((!c->ex || c->ex->phase <= RL_HTTP_BODY) && rl_http_sock_unread(c->fd) == 0)
-            rl_http_conn_cut(c);
+    rl_http *h = c->http;
+    rl_http_exchange *ex = c->ex;
+
+    c->dead = true;
+    c->ex = NULL;
+    if (ex)
+        rl_http_exchange_end(ex, false);
+    (void)epoll_ctl(h->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+    if (lingers)
+        rl_http_leave(h, c->fd);
+    else
+        (void)close(c->fd);
+    unlink_it(h, c);
+    ip_give(h, c->ip);
+    rl_free(c->in);
+    rl_buf_deinit(&c->out);
+    c->next = h->dead;
+    h->dead = c;
+}
+
+void rl_http_conn_cut(rl_http_conn *c)
+{
+    if (!c->dead)
+        bury(c, false);
+}
+
+/* With bytes unread the kernel would reset the client, which might not read its answer then. */
+void rl_http_conn_finish(rl_http_conn *c)
+{
+    if (!c->dead)
+        bury(c, c->unread || c->in_n || rl_http_sock_unread(c->fd));
 }
 
 void rl_http_conn_idle_drop(rl_http *h)
 {
-    for (rl_http_conn *c = h->conns; c; c = c->next)
-        if (!c->ex)
+    for (rl_http_conn *c = h->conns, *next; c; c = next) {
+        next = c->next; /* a dead one is in another list */
+        if (!c->ex && !c->closing)
             rl_http_conn_cut(c);
+    }
 }

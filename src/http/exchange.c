@@ -1,30 +1,28 @@
-/* Exchange: one request from its request line to `done`. */
+/* Exchange: one request from its head to `done`. */
 #include "http/internal.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/clock.h"
 
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
-rl_http_exchange *rl_http_exchange_new(rl_http_conn *conn, struct MHD_Connection *mhd,
-                                       const char *target)
+#define ID_MAX 64  /* of a client's */
+#define LEFT   499 /* the status in the record of a client that left before an answer began */
+
+rl_http_exchange *rl_http_exchange_new(rl_http_conn *conn)
 {
     rl_http_exchange *ex = rl_alloc(sizeof *ex);
 
     if (!ex)
         return NULL;
-    ex->raw_target = rl_strdup(target);
-    if (!ex->raw_target) {
-        rl_free(ex);
-        return NULL;
-    }
-    ex->raw_at = target;
     ex->inbox = conn->http->inbox;
     atomic_fetch_add(&ex->inbox->refs, 1);
     atomic_init(&ex->refs, 1);
     ex->conn = conn;
-    ex->mhd = mhd;
+    ex->began_ns = conn->head_ns;
     ex->method = ex->target = ex->path = ex->query = ex->host = "";
     memcpy(ex->peer, conn->peer, sizeof ex->peer);
     rl_buf_init(&ex->body, conn->http->o.body_max);
@@ -44,7 +42,6 @@ void rl_http_unref(rl_http_exchange *ex)
         return;
     RL_ASSERT(ex->dead); /* the connection's own reference goes last but when it ended */
     rl_buf_deinit(&ex->body);
-    rl_free(ex->raw_target);
     rl_free(ex->text);
     rl_http_inbox_unref(ex->inbox);
     rl_free(ex);
@@ -60,13 +57,46 @@ static const char *put(char **at, rl_http_span s)
     return text;
 }
 
+void rl_http_id_make(char id[RL_HTTP_ID])
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t bytes[16];
+    char *at = id + strlen("req-");
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) { /* an id, not a secret */
+        uint64_t now[2] = { rl_clock_ns(), (uint64_t)rl_clock_unix_s() };
+
+        memcpy(bytes, now, sizeof bytes);
+    }
+    memcpy(id, "req-", 4);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        *at++ = hex[bytes[i] >> 4];
+        *at++ = hex[bytes[i] & 15];
+    }
+    *at = 0;
+}
+
+/* The client's own, when it may stand in a log and in a header as it is. */
+static void choose_id(rl_http_exchange *ex)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *theirs = rl_http_header(ex, "X-Request-Id");
+    size_t n = theirs ? strspn(theirs, allowed) : 0;
+
+    if (n >= 1 && n <= ID_MAX && theirs[n] == 0)
+        memcpy(ex->id, theirs, n + 1);
+    else
+        rl_http_id_make(ex->id);
+}
+
 /* Copies the head out of the connection's memory, so that it lives as long as the exchange. */
 rl_http_fault rl_http_exchange_fill(rl_http_exchange *ex, const rl_http_head *head)
 {
     size_t bytes = head->n_lines * sizeof *ex->fields;
     char *at;
 
-    bytes += head->method.n + head->host.n + head->query.n + head->path.n + 4;
+    bytes += head->method.n + head->target.n + head->host.n + head->query.n + head->path.n + 5;
     for (uint32_t i = 0; i < head->n_lines; i++)
         bytes += head->lines[i].name.n + head->lines[i].value.n + 2;
     ex->text = rl_alloc(bytes);
@@ -79,34 +109,29 @@ rl_http_fault rl_http_exchange_fill(rl_http_exchange *ex, const rl_http_head *he
         ex->fields[i].value = put(&at, head->lines[i].value);
     }
     ex->n_fields = head->n_lines;
-    ex->target = ex->raw_target;
     ex->method = put(&at, head->method);
+    ex->target = put(&at, head->target);
     ex->host = put(&at, head->host);
     ex->query = put(&at, head->query);
-    ex->path = at;
-    if (!rl_http_path_decode(head->path, at))
+    choose_id(ex);
+    if (rl_http_path_decode(head->path, at))
+        ex->path = at;
+    else
         return (rl_http_fault){ 400,
                                 "the path holds a bad escape, a control character, text that is "
                                 "not UTF-8, or a part . or .." };
     return (rl_http_fault){ 0, NULL };
 }
 
-void rl_http_exchange_suspend(rl_http_exchange *ex)
+void rl_http_exchange_suspend(rl_http_exchange *ex, bool suspended)
 {
-    RL_ASSERT(!ex->suspended);
-    ex->suspended = true;
-    atomic_fetch_add(&ex->conn->http->suspended, 1);
-    MHD_suspend_connection(ex->mhd);
-}
-
-void rl_http_exchange_resume(rl_http_exchange *ex)
-{
-    if (!ex->suspended)
+    if (ex->suspended == suspended)
         return;
-    ex->suspended = false;
-    ex->conn->moved_ms = ex->conn->http->now_ms;
-    atomic_fetch_sub(&ex->conn->http->suspended, 1);
-    MHD_resume_connection(ex->mhd);
+    ex->suspended = suspended;
+    if (suspended)
+        atomic_fetch_add(&ex->conn->http->suspended, 1);
+    else
+        atomic_fetch_sub(&ex->conn->http->suspended, 1);
 }
 
 /* A stream that ended by itself is not told of a client that leaves after that. */
@@ -131,7 +156,25 @@ void rl_http_exchange_gone(rl_http_exchange *ex)
         w.gone(w.ctx);
 }
 
-/* The last of an exchange: libmicrohttpd is through with it. Takes the connection's reference. */
+static void tell_ended(rl_http *h, const rl_http_exchange *ex)
+{
+    uint64_t now = rl_clock_ns();
+    rl_http_record r = { .id = ex->id,
+                         .method = ex->method,
+                         .path = ex->path,
+                         .peer = ex->peer,
+                         .traceparent = rl_http_header(ex, "traceparent"),
+                         .status = ex->status ? ex->status : LEFT,
+                         .body_bytes = ex->body_sent,
+                         .ns = now - ex->began_ns,
+                         .first_ns = ex->first_ns ? ex->first_ns - ex->began_ns : 0,
+                         .refused = ex->refused };
+
+    if (h->o.ended)
+        h->o.ended(h->o.ctx, &r);
+}
+
+/* The last of an exchange. Takes the connection's reference. */
 void rl_http_exchange_end(rl_http_exchange *ex, bool complete)
 {
     rl_http *h = ex->conn->http;
@@ -139,23 +182,20 @@ void rl_http_exchange_end(rl_http_exchange *ex, bool complete)
 
     if (!complete)
         rl_http_exchange_gone(ex);
-    if (ex->suspended) {
-        ex->suspended = false;
-        atomic_fetch_sub(&h->suspended, 1);
-    }
+    rl_http_exchange_suspend(ex, false);
     (void)pthread_mutex_lock(&ex->inbox->lock);
     ex->dead = true;
     a = ex->answer;
-    ex->answer.response = NULL;
+    ex->answer.fields = ex->answer.body = NULL;
     (void)pthread_mutex_unlock(&ex->inbox->lock);
-    if (a.response)
-        MHD_destroy_response(a.response);
+    rl_free(a.fields);
+    rl_free(a.body);
+    tell_ended(h, ex);
     if (a.streams && a.source.done)
         a.source.done(a.source.ctx);
     if (ex->watcher.done)
         ex->watcher.done(ex->watcher.ctx);
     ex->conn = NULL;
-    ex->mhd = NULL;
     atomic_fetch_sub(&h->exchanges, 1);
     rl_http_unref(ex);
 }
@@ -188,6 +228,11 @@ void rl_http_wake(rl_http_exchange *ex)
 void rl_http_limit_body(rl_http_exchange *ex, size_t max)
 {
     ex->body.max = max;
+}
+
+const char *rl_http_id(const rl_http_exchange *ex)
+{
+    return ex->id;
 }
 
 const char *rl_http_method(const rl_http_exchange *ex)

@@ -209,13 +209,24 @@ static rl_http_fault check_target(rl_http_head *h, rl_http_span *authority)
     return NO_FAULT;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_version(rl_http_span v)
+{
+    return v.n == 8 && strncmp(v.p, "HTTP/", 5) == 0 && is_digit(v.p[5]) && v.p[6] == '.' &&
+           is_digit(v.p[7]);
+}
+
 static rl_http_fault check_request_line(rl_http_head *h, uint32_t line_max)
 {
     if (h->line_bytes > line_max)
         return fault(414, "the request line is over its limit; send a shorter target");
     if (!rl_http_is_token(h->method) || h->method.n > METHOD_MAX)
         return fault(400, "the method is not a token");
-    if (h->version.n != 8 || strncmp(h->version.p, "HTTP/", 5) != 0)
+    if (!is_version(h->version))
         return fault(400, "the request line does not end with an HTTP version");
     h->old = strncmp(h->version.p, "HTTP/1.0", 8) == 0;
     if (!h->old && strncmp(h->version.p, "HTTP/1.1", 8) != 0)
@@ -284,6 +295,41 @@ static rl_http_fault check_length(rl_http_head *h, rl_http_span value)
     return NO_FAULT;
 }
 
+/* Takes the next item off a list with commas, without the blanks around it. false: none is left. */
+static bool next_item(rl_http_span *list, rl_http_span *item)
+{
+    const char *comma = list->n ? memchr(list->p, ',', list->n) : NULL;
+    size_t n = comma ? (size_t)(comma - list->p) : list->n;
+
+    if (list->n == 0)
+        return false;
+    *item = (rl_http_span){ list->p, n };
+    list->p += n + (comma != NULL);
+    list->n -= n + (comma != NULL);
+    while (item->n && strchr(" \t", item->p[0])) {
+        item->p++;
+        item->n--;
+    }
+    while (item->n && strchr(" \t", item->p[item->n - 1]))
+        item->n--;
+    return true;
+}
+
+static bool connection_names(const rl_http_head *h, const char *what)
+{
+    rl_http_span rest, item;
+
+    for (uint32_t i = 0; i < h->n_lines; i++) {
+        if (!span_is(h->lines[i].name, "Connection"))
+            continue;
+        rest = h->lines[i].value;
+        while (next_item(&rest, &item))
+            if (span_is(item, what))
+                return true;
+    }
+    return false;
+}
+
 /* One way to say where the body ends, or none: two that disagree are how requests are smuggled. */
 static rl_http_fault check_body(rl_http_head *h)
 {
@@ -303,6 +349,7 @@ static rl_http_fault check_body(rl_http_head *h)
     if (n_expects > 1 || (n_expects && !span_is(expect, "100-continue")))
         return fault(417, "the only expectation that can be met is 100-continue");
     h->chunked = n_codings == 1;
+    h->waits = n_expects && !h->old;
     return n_lengths ? check_length(h, length) : NO_FAULT;
 }
 
@@ -312,7 +359,7 @@ rl_http_fault rl_http_head_check(rl_http_head *head, const rl_http_limits *limit
     rl_http_fault f;
 
     head->path = head->query = head->host = authority;
-    head->old = head->chunked = false;
+    head->old = head->chunked = head->keep = head->waits = false;
     head->length = 0;
     f = check_request_line(head, limits->line_max);
     if (!f.status)
@@ -323,5 +370,8 @@ rl_http_fault rl_http_head_check(rl_http_head *head, const rl_http_limits *limit
         f = check_host(head, authority);
     if (!f.status)
         f = check_body(head);
+    if (!f.status)
+        head->keep = !connection_names(head, "close") &&
+                     (!head->old || connection_names(head, "keep-alive"));
     return f;
 }

@@ -33,8 +33,10 @@ typedef struct rl_http_head {
     size_t field_bytes; /* of all fields, with their ends */
     /* found by rl_http_head_check */
     rl_http_span path, query, host;
-    bool old; /* HTTP/1.0 */
+    bool old;  /* HTTP/1.0 */
+    bool keep; /* the client would use the connection again */
     bool chunked;
+    bool waits;      /* for 100, before it sends the body */
     uint64_t length; /* of the body; 0 when chunked */
 } rl_http_head;
 

@@ -1,8 +1,8 @@
 /* Http: the room's door, and the http thread's loop.
  *
- * One turn: wait; note which clients left; take over what other threads asked for; accept; let
- * libmicrohttpd run; look at the clock now and then. Connections are freed only where libmicrohttpd
- * runs or accepts, which is after the last use of the events that name them. */
+ * One turn: wait; serve who has events; take over what other threads asked for; accept; serve who
+ * had more to do than fits a turn; look at the clock now and then. What was closed is freed last,
+ * after the last use of the events that name it. */
 #include "http/internal.h"
 
 #include "base/alloc.h"
@@ -14,14 +14,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define EVENTS_A_TURN   128
-#define POSTS_A_TURN    4096
-#define SPINS_MAX       8
-#define KNOWN_MHD       "0.9.75"
-#define TICK_MIN_MS     5
-#define TICK_MAX_MS     1000
-#define POOL_LINE_MAX   (16 * 1024)
-#define POOL_FIELDS_MAX 128
+#define EVENTS_A_TURN  128
+#define POSTS_A_TURN   4096
+#define TICK_MIN_MS    5
+#define TICK_MAX_MS    1000
+#define LIMIT_MAX      (16 * 1024) /* of line_max and head_max */
+#define FIELDS_MAX_MAX 128
 
 static uint64_t clock_ms(void)
 {
@@ -30,18 +28,10 @@ static uint64_t clock_ms(void)
 
 /* --- the loop ------------------------------------------------------------------------------- */
 
-/* libmicrohttpd asks to be run again at once while a connection can neither read nor be answered
- * (the extension of a chunk that fills its memory). Nothing comes of it until the client is timed
- * out, so after some empty turns it is run a thousand times a second and no more. */
-static int wait_ms(rl_http *h)
+static int wait_ms(const rl_http *h)
 {
-    MHD_UNSIGNED_LONG_LONG mhd_ms = 0;
-
-    h->spins = h->progress == h->seen ? h->spins + 1 : 0;
-    h->seen = h->progress;
-    if (MHD_get_timeout(h->mhd, &mhd_ms) == MHD_YES && mhd_ms == 0)
-        return h->spins > SPINS_MAX ? 1 : 0;
-    h->spins = 0;
+    if (h->due)
+        return 0;
     return h->n_conns || h->n_leaving || h->deaf ? (int)h->tick_ms : -1;
 }
 
@@ -63,7 +53,10 @@ static void empty_inbox(rl_http *h)
     bool quiet;
 
     for (int i = 0; i < POSTS_A_TURN && (ex = rl_http_inbox_take(box)); i++) {
-        rl_http_exchange_resume(ex);
+        if (ex->conn) {
+            rl_http_exchange_suspend(ex, false);
+            rl_http_serve(ex->conn);
+        }
         rl_http_unref(ex);
     }
     (void)pthread_mutex_lock(&box->lock);
@@ -86,6 +79,7 @@ static void turn(rl_http *h)
     bool accepts = false, posted = false, left = false;
     uint64_t count;
 
+    atomic_fetch_add(&h->turns, 1);
     h->now_ms = clock_ms();
     for (int i = 0; i < n; i++) {
         void *of = events[i].data.ptr;
@@ -96,7 +90,7 @@ static void turn(rl_http *h)
             posted = read(h->inbox->event, &count, sizeof count) == sizeof count;
         else if (of == h->leaving)
             left = true;
-        else if (of != &h->mhd)
+        else
             rl_http_conn_event(of, events[i].events);
     }
     if (posted)
@@ -105,27 +99,22 @@ static void turn(rl_http *h)
         rl_http_conn_accept(h);
     if (left)
         rl_http_leave_look(h);
-    (void)MHD_run(h->mhd);
-    rl_http_conn_sweep(h);
-    rl_http_conn_end_fins(h);
+    rl_http_conn_run_due(h);
     if (h->now_ms - h->ticked_ms >= h->tick_ms)
         rl_http_tick(h);
+    rl_http_conn_sweep(h);
 }
 
-/* Every connection is cut and resumed, so that libmicrohttpd may be stopped; it completes what it
- * did not see yet. What is posted meanwhile finds its exchange dead. */
+/* What is posted meanwhile finds its exchange dead. */
 static void wind_up(rl_http *h)
 {
     rl_http_exchange *ex;
 
     close_listener(h);
-    for (rl_http_conn *c = h->conns; c; c = c->next)
-        rl_http_conn_cut(c);
-    (void)MHD_run(h->mhd);
-    MHD_stop_daemon(h->mhd);
+    while (h->conns)
+        rl_http_conn_cut(h->conns);
     rl_http_conn_sweep(h);
-    h->mhd = NULL;
-    RL_ASSERT(!h->conns && h->n_conns == 0);
+    RL_ASSERT(h->n_conns == 0 && !h->due);
     rl_http_leave_all(h);
     while ((ex = rl_http_inbox_take(h->inbox)))
         rl_http_unref(ex);
@@ -173,16 +162,18 @@ static realm_status set_options(rl_http *h, const rl_http_opts *o, realm_error *
     h->o.stall_ms = or_default(o->stall_ms, 30000);
     h->o.address = rl_strdup(o->address ? o->address : "127.0.0.1");
     h->o.refuse_type = rl_strdup(o->refuse_type ? o->refuse_type : "text/plain; charset=utf-8");
-    h->lines = rl_alloc_array(h->o.fields_max, sizeof *h->lines);
     h->tick_ms = least(h->o.head_ms, least(h->o.idle_ms, h->o.stall_ms)) / 8;
     h->tick_ms = least(h->tick_ms > TICK_MIN_MS ? h->tick_ms : TICK_MIN_MS, TICK_MAX_MS);
-    if (!h->o.address || !h->o.refuse_type || !h->lines)
-        return realm_fail(err, REALM_ENOMEM, "no memory for the http room");
-    if (!o->handle || h->o.line_max > POOL_LINE_MAX || h->o.head_max > POOL_LINE_MAX ||
-        h->o.fields_max > POOL_FIELDS_MAX)
+    if (!o->handle || h->o.line_max > LIMIT_MAX || h->o.head_max > LIMIT_MAX ||
+        h->o.fields_max > FIELDS_MAX_MAX)
         return realm_fail(
             err, REALM_EINVAL,
             "http: a handler, and limits of at most 16 KiB and 128 fields, are needed");
+    h->window = (size_t)h->o.line_max + 2 + h->o.head_max + 2; /* with the ends of its lines */
+    h->lines = rl_alloc_array(h->o.fields_max, sizeof *h->lines);
+    h->chunk = rl_alloc(RL_HTTP_CHUNK);
+    if (!h->o.address || !h->o.refuse_type || !h->lines || !h->chunk)
+        return realm_fail(err, REALM_ENOMEM, "no memory for the http room");
     return REALM_OK;
 }
 
@@ -193,32 +184,16 @@ static bool watch(rl_http *h, int fd, void *of)
     return epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
-/* wire.c knows how this parser lays out its strings. Another one would be met with refusals only.
- */
-static realm_status check_library(realm_error *err)
-{
-    if (strcmp(MHD_get_version(), KNOWN_MHD) == 0)
-        return REALM_OK;
-    return realm_fail(err, REALM_EUNSUPPORTED,
-                      "libmicrohttpd %s is installed; requests can be checked with " KNOWN_MHD
-                      " alone",
-                      MHD_get_version());
-}
-
 static realm_status open_all(rl_http *h, realm_error *err)
 {
-    const union MHD_DaemonInfo *info;
-
     h->port = h->o.port;
     h->listener = rl_http_sock_listen(h->o.address, &h->port, h->o.sndbuf, err);
     if (h->listener < 0)
         return err ? err->status : REALM_EIO;
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
     h->inbox = rl_http_inbox_new();
-    h->mhd = h->inbox ? rl_http_serve_start(h) : NULL;
-    info = h->mhd ? MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    if (!info || h->epoll < 0 || !watch(h, info->epoll_fd, &h->mhd) ||
-        !watch(h, h->inbox->event, h->inbox) || !watch(h, h->listener, &h->listener))
+    if (!h->inbox || h->epoll < 0 || !watch(h, h->inbox->event, h->inbox) ||
+        !watch(h, h->listener, &h->listener))
         return realm_fail(err, REALM_EIO,
                           "the http room cannot start: no memory or no free file descriptor");
     h->inbox->listening = true;
@@ -242,14 +217,14 @@ static realm_status start_thread(rl_http *h, realm_error *err)
 
 static void dispose(rl_http *h)
 {
-    if (h->mhd)
-        MHD_stop_daemon(h->mhd);
     if (h->listener >= 0)
         (void)close(h->listener);
     if (h->epoll >= 0)
         (void)close(h->epoll);
     rl_http_inbox_unref(h->inbox);
     rl_free(h->lines);
+    rl_free(h->chunk);
+    rl_buf_deinit(&h->text);
     rl_free((void *)(uintptr_t)h->o.address);
     rl_free((void *)(uintptr_t)h->o.refuse_type);
     rl_free(h);
@@ -264,9 +239,8 @@ realm_status rl_http_start(rl_http **out, const rl_http_opts *opts, realm_error 
     if (!h)
         return realm_fail(err, REALM_ENOMEM, "no memory for the http room");
     h->listener = h->epoll = -1;
-    st = check_library(err);
-    if (st == REALM_OK)
-        st = set_options(h, opts, err);
+    rl_buf_init(&h->text, RL_HTTP_ANSWER_HEAD);
+    st = set_options(h, opts, err);
     if (st == REALM_OK)
         st = open_all(h, err);
     if (st == REALM_OK)
@@ -317,6 +291,7 @@ void rl_http_count(const rl_http *h, rl_http_counts *out)
         .turned_away = atomic_load(&h->turned_away),
         .requests = atomic_load(&h->requests),
         .bytes_out = atomic_load(&h->bytes_out),
+        .turns = atomic_load(&h->turns),
     };
     for (size_t i = 0; i < 6; i++) {
         out->refused[i] = atomic_load(&h->refused[i]);

@@ -1,22 +1,25 @@
-/* Http: sockets, HTTP/1.1 and server-sent events over libmicrohttpd. Knows no route, no JSON, no
- * model.
+/* Http: sockets, HTTP/1.1 and server-sent events. Knows no route, no JSON, no model.
  *
  * One thread, the http thread, owns every connection. A request is an exchange: `admit` is called
  * when its head is complete and passed every check of ours, `handle` when its body is; both on the
  * http thread, both must not block. It is answered once, whole (rl_http_reply) or as a stream
  * (rl_http_stream), in a callback or later from any thread.
  *
- * 1. What is refused by the room itself (malformed, over a limit, too slow) reaches no callback but
- *    `refuse`, and its connection closes: no byte after it is ever read as a request.
+ * 1. The bytes of a request are read in one way or refused: by the grammar of RFC 9112 and nothing
+ *    near it. What is refused by the room itself (malformed, over a limit, too slow) reaches no
+ *    callback but `refuse` and `ended`, and its connection closes: no byte after it is ever read as
+ *    a request.
  * 2. A stream's `fill` is asked only when the socket took what was filled before; the room holds at
  *    most 64 KiB a connection, request bodies aside.
  * 3. A client that closes, or only its sending half (FIN), or takes nothing for stall_ms, has left:
  *    `gone` is called at most once, and not after `done`.
  * 4. `done` is called exactly once, last; the exchange is dead then. Who holds a reference may
  * still read what the request said.
+ * 5. Every answer, a refusal too, has X-Request-Id, Date and what frames it from the room.
  *
  * Threads: rl_http_start and _free from the owner; every other function from any thread, unless its
- * comment says callback. gone, done and fill are called on the http thread, without a lock held. */
+ * comment says callback. gone, done, fill and ended are called on the http thread, without a lock
+ * held. */
 #ifndef RL_HTTP_HTTP_H
 #define RL_HTTP_HTTP_H
 
@@ -30,6 +33,20 @@
 
 typedef struct rl_http rl_http;
 typedef struct rl_http_exchange rl_http_exchange;
+
+/* What became of a request. */
+typedef struct rl_http_record {
+    const char *id;          /* as rl_http_id */
+    const char *method;      /* "" when the head was not understood, as is path */
+    const char *path;        /* decoded */
+    const char *peer;        /* the client's address, numeric */
+    const char *traceparent; /* that header; NULL: none */
+    int status;              /* of the answer; 499: the client left before there was one */
+    uint64_t body_bytes;     /* of the answer's body, sent */
+    uint64_t ns;             /* from the request's first byte to now */
+    uint64_t first_ns;       /* from there to the first byte of the answer's body; 0: none was */
+    bool refused;            /* by the room itself */
+} rl_http_record;
 
 typedef struct rl_http_opts {
     const char *address;       /* numeric or a host name; NULL: 127.0.0.1 */
@@ -54,6 +71,10 @@ typedef struct rl_http_opts {
     void (*refuse)(void *ctx, int status, const char *text,
                    rl_buf *body); /* NULL: the text alone */
     const char *refuse_type;      /* Content-Type of refusals; NULL: text/plain */
+    /* A request is over: answered, refused, or its client left; before `done`. Its texts are valid
+     * during the call. A connection over a limit, and a request for which there was no memory, were
+     * no request. Callback. */
+    void (*ended)(void *ctx, const rl_http_record *rec); /* NULL: nobody */
     void *ctx;
 } rl_http_opts; /* texts are copied */
 
@@ -79,12 +100,16 @@ typedef struct rl_http_counts {
     uint64_t refused[6];  /* by the room itself, ever; [4] counts 4xx, [5] 5xx */
     uint64_t answered[6]; /* by the callbacks, ever, by class */
     uint64_t bytes_out;   /* of bodies, ever */
+    uint64_t turns;       /* of the http thread, ever: tells waiting from spinning */
 } rl_http_counts;
 
 void rl_http_count(const rl_http *h, rl_http_counts *out);
 
 /* What the request said: constant from `admit` on, valid while the exchange lives or is referenced.
  */
+const char *rl_http_id(const rl_http_exchange *ex); /* the client's X-Request-Id when that is 1..64
+                                                       of [A-Za-z0-9._-], else "req-" and 32 hex
+                                                       digits; the answer's */
 const char *rl_http_method(const rl_http_exchange *ex);
 const char *rl_http_target(const rl_http_exchange *ex); /* as sent */
 const char *rl_http_path(
@@ -120,13 +145,15 @@ typedef struct rl_http_field {
 typedef struct rl_http_answer {
     int status;                   /* 200..599 */
     const char *type;             /* Content-Type; NULL: none */
-    const rl_http_field *headers; /* ends with a NULL name; NULL: none */
+    const rl_http_field *headers; /* ends with a NULL name; NULL: none. An X-Request-Id in it is
+                                     ignored: the room has its own */
     bool close;                   /* the connection closes after it */
 } rl_http_answer;                 /* copied */
 
 /* Answers whole. `body` is from base/alloc (rl_buf_take) and taken in every case; NULL when n is 0.
  * -> OK | ECANCELLED (the client left) | ECONFLICT (answered already) | EINVAL (status, or a header
- * with line ends) | ENOMEM */
+ * with line ends, or one that frames: Connection, Content-Length, Date, Transfer-Encoding; or over
+ * 16 KiB of them) | ENOMEM */
 realm_status rl_http_reply(rl_http_exchange *ex, const rl_http_answer *a, char *body, size_t n);
 
 typedef struct rl_http_source {

@@ -1,7 +1,7 @@
 /* The room's own: connections, exchanges, the inbox. Private to src/http.
  *
- * rl_http       the daemon and everything the http thread owns
- * rl_http_conn  one socket; made and freed on the http thread, inside libmicrohttpd's notifications
+ * rl_http       everything the http thread owns
+ * rl_http_conn  one socket; made, run and freed on the http thread
  * exchange      one request; counted, so other threads may hold one that is dead
  * inbox         how other threads reach the http thread: a list of exchanges that want its
  * attention, under one lock, and an eventfd. Counted, so it outlives rl_http_free for late wakes
@@ -12,12 +12,17 @@
 
 #include "http/head.h"
 #include "http/http.h"
+#include "http/wire.h"
 
-#include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 typedef struct rl_http_conn rl_http_conn;
+
+#define RL_HTTP_ID          72               /* bytes of an id with its NUL */
+#define RL_HTTP_CHUNK       (16 * 1024 + 16) /* one piece of a stream, framed */
+#define RL_HTTP_ANSWER_HEAD (20 * 1024)
 
 typedef struct rl_http_inbox {
     pthread_mutex_t lock;
@@ -32,9 +37,12 @@ typedef struct rl_http_inbox {
     bool listening;
 } rl_http_inbox;
 
-/* What answers an exchange, made on any thread, used on the http thread. */
+/* What answers an exchange: made on any thread, the http thread's once `answered` is set. */
 typedef struct rl_http_reply_to {
-    struct MHD_Response *response; /* owned; NULL: none yet */
+    char *fields; /* owned; header lines [n_fields], NULL: none */
+    size_t n_fields;
+    char *body; /* owned; [n] of a whole answer */
+    size_t n;
     int status;
     bool close, streams;
     rl_http_source source; /* of a stream */
@@ -47,7 +55,7 @@ typedef struct rl_http_watcher {
 } rl_http_watcher;
 
 typedef enum rl_http_phase {
-    RL_HTTP_HEAD,    /* its request line is there */
+    RL_HTTP_HEAD,    /* its head is being judged */
     RL_HTTP_BODY,    /* admitted */
     RL_HTTP_WAITING, /* handled, not answered */
     RL_HTTP_SENDING, /* answered whole, or refused */
@@ -64,20 +72,26 @@ struct rl_http_exchange {
     rl_http_field *fields; /* [n_fields] */
     uint32_t n_fields;
     const char *method, *target, *path, *query, *host;
+    char id[RL_HTTP_ID];
     char peer[48];
     rl_buf body;
 
-    /* http thread only; nothing else may look at the first two when `dead` */
-    rl_http_conn *conn;
-    struct MHD_Connection *mhd;
+    /* http thread only */
+    rl_http_conn *conn; /* NULL when dead */
     rl_http_phase phase;
-    bool suspended;
-    bool whole;         /* the request was read to its end */
-    bool chunked;       /* its body is */
-    uint64_t began_ms;  /* when its body began */
-    size_t head_bytes;  /* as read from the socket */
-    char *raw_target;   /* owned */
-    const char *raw_at; /* where it lay: compared, never read */
+    bool suspended;  /* nothing to do for it until the inbox says so */
+    bool old, keep;  /* HTTP/1.0; the client would use the connection again */
+    bool whole;      /* the request was read to its end */
+    bool chunked;    /* its body is */
+    bool refused;    /* by the room */
+    uint64_t expect; /* bytes of its body that are still to come, unless chunked */
+    rl_http_chunks chunks;
+    uint64_t body_ms;   /* when its body began */
+    size_t sent;        /* of answer.body */
+    int status;         /* of the answer that began; 0: none */
+    uint64_t body_sent; /* bytes, of the body of the answer */
+    uint64_t began_ns;  /* its first byte came */
+    uint64_t first_ns;  /* the first byte of an answer's body went; 0: none did */
 
     /* under inbox->lock */
     rl_http_exchange *next; /* in the inbox */
@@ -92,19 +106,31 @@ typedef struct rl_http_ip {
     uint32_t n; /* connections */
 } rl_http_ip;
 
+/* What came and is no request yet lies in `in`, what must go and did not in `out`. Both are there
+ * only while they hold something, so a stream that waits costs neither. */
 struct rl_http_conn {
     rl_http *http;
-    rl_http_conn *prev, *next, *next_fin;
-    rl_http_exchange *ex;  /* counted; the request being read or answered */
-    rl_http_ip *ip;        /* counted by ip->n */
-    int fd;                /* borrowed: libmicrohttpd closes it */
-    bool fin, cut, unread; /* unread: its last request was answered before its end */
-    const char *base;      /* where heads begin: see wire.c */
-    uint64_t consumed;     /* bytes of requests read and done with */
-    uint64_t since_ms;     /* idle since */
-    uint64_t head_ms;      /* when the first byte of a head was noticed; 0: none */
-    uint64_t moved_ms;     /* when the client last took something */
-    uint64_t acked;        /* what it had taken then */
+    rl_http_conn *prev, *next; /* of all, or next of the dead */
+    rl_http_conn *next_due;
+    rl_http_exchange *ex; /* counted; the request being read or answered */
+    rl_http_ip *ip;       /* counted by ip->n */
+    int fd;               /* owned */
+    bool readable;        /* the kernel may have bytes, or the end */
+    bool blocked;         /* it took no more */
+    bool fin;             /* the client closed, its sending half at least */
+    bool closing;         /* after the answer that is under way */
+    bool unread;          /* then there may be bytes of a request that nobody read */
+    bool due;             /* in the list */
+    bool dead;            /* closed; freed when the turn ends */
+    char *in;             /* owned; [http->window] */
+    size_t in_at, in_n;   /* in[in_at..in_at + in_n) */
+    size_t seen;          /* of in_n: judged as far as that */
+    rl_buf out;
+    uint64_t since_ms; /* idle since */
+    uint64_t head_ms;  /* when the first byte of a head came; 0: none */
+    uint64_t head_ns;
+    uint64_t moved_ms; /* when the client last took something */
+    uint64_t acked;    /* what it had taken then */
     char peer[48];
 };
 
@@ -124,24 +150,27 @@ struct rl_http {
     pthread_t thread;
     uint16_t port;
     /* http thread only */
-    struct MHD_Daemon *mhd;
-    int epoll, mhd_epoll, listener;
+    int epoll, listener;
     bool draining, stopping; /* the flags of the inbox, taken over */
     bool deaf;               /* no descriptor was free to accept with */
     rl_http_conn *conns;
-    rl_http_conn *fins;     /* whose client closed its side; not closed yet */
-    rl_http_conn *arriving; /* given to libmicrohttpd, not opened by it yet */
-    uint32_t n_conns;       /* of both */
+    rl_http_conn *due;  /* with more to do at once */
+    rl_http_conn *dead; /* closed in this turn; an event may still name them */
+    uint32_t n_conns;
     rl_http_ip *ips[RL_HTTP_IP_BUCKETS];
     rl_http_leaving leaving[RL_HTTP_LEAVING];
     uint32_t n_leaving;
+    size_t window;       /* bytes of the longest head that may pass */
     rl_http_line *lines; /* [fields_max] a head being checked */
+    char *chunk;         /* what a stream fills: see answer.c */
+    rl_buf text;         /* an answer's head */
+    time_t date_s;       /* `date` is of that second */
+    char date[32];
     uint64_t now_ms, ticked_ms;
     uint32_t tick_ms;
-    uint64_t progress, seen; /* callbacks of libmicrohttpd: tells work from spinning */
-    uint32_t spins;
     /* any thread */
     _Atomic uint64_t connections, exchanges, suspended, accepted, turned_away, requests, bytes_out;
+    _Atomic uint64_t turns;
     _Atomic uint64_t refused[6], answered[6];
 };
 
@@ -153,37 +182,34 @@ void rl_http_inbox_post(rl_http_exchange *ex); /* lock held */
 rl_http_exchange *rl_http_inbox_take(rl_http_inbox *box); /* a reference, or NULL */
 
 /* exchange.c: http thread */
-rl_http_exchange *rl_http_exchange_new(rl_http_conn *conn, struct MHD_Connection *mhd,
-                                       const char *target);
+rl_http_exchange *rl_http_exchange_new(rl_http_conn *conn);
 rl_http_fault rl_http_exchange_fill(rl_http_exchange *ex, const rl_http_head *head);
-void rl_http_exchange_suspend(rl_http_exchange *ex);
-void rl_http_exchange_resume(rl_http_exchange *ex); /* harmless when not suspended */
-void rl_http_exchange_gone(rl_http_exchange *ex);   /* tells, once */
+void rl_http_exchange_suspend(rl_http_exchange *ex, bool suspended);
+void rl_http_exchange_gone(rl_http_exchange *ex); /* tells, once */
 void rl_http_exchange_end(rl_http_exchange *ex, bool complete);
+void rl_http_id_make(char id[RL_HTTP_ID]);
 
-/* answer.c */
-enum MHD_Result rl_http_answer_queue(rl_http_exchange *ex); /* ex->answer, made */
-enum MHD_Result rl_http_answer_refuse(rl_http_exchange *ex, rl_http_fault fault);
+/* serve.c: http thread. Does for a connection what can be done now; it may be dead after that. */
+void rl_http_serve(rl_http_conn *c);
+
+/* send.c: http thread. Both cut the connection when it is lost, and answer false then. */
+bool rl_http_send(rl_http_conn *c, const char *p, size_t n); /* after what waits; keeps the rest */
+bool rl_http_send_rest(rl_http_conn *c);                     /* -> whether all of it went */
+
+/* answer.c: http thread. -> whether there is more to do for c now */
+bool rl_http_answer_begin(rl_http_conn *c); /* it is there */
+bool rl_http_answer_fill(rl_http_conn *c);  /* the next piece of a stream */
 bool rl_http_answer_ready(rl_http_exchange *ex);
-
-/* serve.c: libmicrohttpd's callbacks */
-struct MHD_Daemon *rl_http_serve_start(rl_http *h);
-
-/* wire.c */
-rl_http_fault rl_http_wire_read(rl_http_exchange *ex, rl_http_head *head, const char *method,
-                                const char *version);
 
 /* conn.c: http thread */
 void rl_http_conn_accept(rl_http *h);
-void rl_http_conn_sweep(rl_http *h); /* those that libmicrohttpd did not take */
-void rl_http_conn_opened(rl_http *h, struct MHD_Connection *mhd, void **slot);
-void rl_http_conn_closed(rl_http_conn *c);
 void rl_http_conn_event(rl_http_conn *c, uint32_t events);
-void rl_http_conn_end_fins(rl_http *h); /* those with nothing left to read or to say */
-void rl_http_conn_cut(rl_http_conn *c); /* tells gone; the socket ends both ways */
-/* Answers past libmicrohttpd, then cuts; how: of shutdown(2), SHUT_WR when it is told otherwise. */
-void rl_http_conn_refuse(rl_http_conn *c, rl_http_fault fault, int how);
-void rl_http_conn_idle_drop(rl_http *h); /* those without a request */
+void rl_http_conn_make_due(rl_http_conn *c);
+void rl_http_conn_run_due(rl_http *h);
+void rl_http_conn_cut(rl_http_conn *c);    /* closes now; tells gone when an answer was to come */
+void rl_http_conn_finish(rl_http_conn *c); /* closes after the last answer */
+void rl_http_conn_idle_drop(rl_http *h);   /* those without a request */
+void rl_http_conn_sweep(rl_http *h);       /* frees the dead */
 
 /* leave.c: http thread; sockets are taken */
 void rl_http_leave(rl_http *h, int fd);
@@ -194,17 +220,21 @@ void rl_http_leave_all(rl_http *h);
 /* tick.c: http thread */
 void rl_http_tick(rl_http *h);
 
-/* refuse.c */
-void rl_http_refuse_body(rl_http *h, rl_http_fault fault, rl_buf *body);
-bool rl_http_refuse_raw(rl_http *h, rl_http_fault fault, rl_buf *message);
+/* refuse.c: http thread */
+void rl_http_refuse(rl_http_conn *c, rl_http_fault fault); /* closes after that */
+bool rl_http_refuse_raw(rl_http *h, rl_http_fault fault, const char *id, bool bare, size_t *body_n,
+                        rl_buf *message);
+const char *rl_http_date(rl_http *h);
+
+/* reason.c */
+const char *rl_http_reason(int status);
 
 /* sock.c */
 int rl_http_sock_listen(const char *address, uint16_t *port, uint32_t sndbuf, realm_error *err);
 void rl_http_sock_name(const void *sockaddr, char *out, size_t cap);
 void rl_http_sock_key(const void *sockaddr, uint8_t key[16]);
-/* Bytes received and bytes the client acknowledged, ever. */
-void rl_http_sock_moved(int fd, uint64_t *received, uint64_t *acked);
-size_t rl_http_sock_unread(int fd); /* bytes in the kernel */
+uint64_t rl_http_sock_acked(int fd); /* bytes the client acknowledged, ever */
+size_t rl_http_sock_unread(int fd);  /* bytes in the kernel */
 void rl_http_sock_reset_on_close(int fd);
 
 #endif

@@ -29,9 +29,12 @@ void rl_http_leave(rl_http *h, int fd)
 
 void rl_http_leave_told(rl_http *h, int fd, const char *text)
 {
+    char id[RL_HTTP_ID];
     rl_buf message;
+    size_t n;
 
-    if (rl_http_refuse_raw(h, (rl_http_fault){ 503, text }, &message))
+    rl_http_id_make(id);
+    if (rl_http_refuse_raw(h, (rl_http_fault){ 503, text }, id, false, &n, &message))
         (void)!send(fd, message.data, message.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     rl_buf_deinit(&message);
     rl_http_leave(h, fd);

@@ -107,16 +107,15 @@ void rl_http_sock_key(const void *sockaddr, uint8_t key[16])
     }
 }
 
-void rl_http_sock_moved(int fd, uint64_t *received, uint64_t *acked)
+uint64_t rl_http_sock_acked(int fd)
 {
     struct tcp_info info;
     socklen_t n = sizeof info;
 
     memset(&info, 0, sizeof info);
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
-        memset(&info, 0, sizeof info);
-    *received = info.tcpi_bytes_received;
-    *acked = info.tcpi_bytes_acked;
+        return 0;
+    return info.tcpi_bytes_acked;
 }
 
 size_t rl_http_sock_unread(int fd)

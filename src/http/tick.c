@@ -1,19 +1,13 @@
-/* Ticks: what takes too long. libmicrohttpd's own timeout is off: it counts whole seconds, says
- * nothing to the client, and does not see how far a client has come. */
+/* Ticks: what takes too long. */
 #include "http/internal.h"
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* Bytes of a request beyond those of the requests that are done with, or none yet. */
-static bool head_has_begun(rl_http_conn *c)
+static void late(rl_http_conn *c, const char *text)
 {
-    uint64_t received, acked;
-
-    if (c->ex)
-        return true;
-    rl_http_sock_moved(c->fd, &received, &acked);
-    return received > c->consumed;
+    rl_http_refuse(c, (rl_http_fault){ 408, text });
+    rl_http_conn_make_due(c);
 }
 
 /* Silent between requests is let go without a word; slow within a head is told. */
@@ -21,15 +15,10 @@ static void check_head(rl_http_conn *c)
 {
     rl_http *h = c->http;
 
-    if (!head_has_begun(c)) {
-        if (h->now_ms - c->since_ms >= h->o.idle_ms)
-            rl_http_conn_cut(c);
-    } else if (!c->head_ms) {
-        c->head_ms = h->now_ms;
-    } else if (h->now_ms - c->head_ms >= h->o.head_ms) {
-        rl_http_conn_refuse(c, (rl_http_fault){ 408, "the request's head took too long" },
-                            SHUT_RDWR);
-    }
+    if (!c->head_ms && h->now_ms - c->since_ms >= h->o.idle_ms)
+        rl_http_conn_cut(c);
+    else if (c->head_ms && h->now_ms - c->head_ms >= h->o.head_ms)
+        late(c, "the request's head took too long");
 }
 
 /* A body may take head_ms, and a second more for every body_rate bytes of it that came. */
@@ -38,19 +27,17 @@ static void check_body(rl_http_conn *c)
     rl_http *h = c->http;
     uint64_t may_ms = h->o.head_ms + (uint64_t)c->ex->body.len * 1000 / h->o.body_rate;
 
-    if (h->now_ms - c->ex->began_ms >= may_ms)
-        rl_http_conn_refuse(c, (rl_http_fault){ 408, "the request's body came too slowly" },
-                            SHUT_RDWR);
+    if (h->now_ms - c->ex->body_ms >= may_ms)
+        late(c, "the request's body came too slowly");
 }
 
-/* There is something to send: the client must take some of it now and then. What it never took is
- * dropped with the socket. */
+/* There is something to send: the client must take some of it now and then, which TCP knows. What
+ * it never took is dropped with the socket. */
 static void check_taking(rl_http_conn *c)
 {
     rl_http *h = c->http;
-    uint64_t received, acked;
+    uint64_t acked = rl_http_sock_acked(c->fd);
 
-    rl_http_sock_moved(c->fd, &received, &acked);
     if (acked != c->acked) {
         c->acked = acked;
         c->moved_ms = h->now_ms;
@@ -62,21 +49,21 @@ static void check_taking(rl_http_conn *c)
 
 static void check(rl_http_conn *c)
 {
-    if (c->cut)
-        return;
-    if (!c->ex || c->ex->phase == RL_HTTP_HEAD)
+    if (c->blocked)
+        check_taking(c);
+    else if (!c->ex)
         check_head(c);
     else if (c->ex->phase == RL_HTTP_BODY)
         check_body(c);
-    else if (!c->ex->suspended)
-        check_taking(c);
 }
 
 void rl_http_tick(rl_http *h)
 {
     h->ticked_ms = h->now_ms;
-    for (rl_http_conn *c = h->conns; c; c = c->next) /* closed by libmicrohttpd later, never here */
+    for (rl_http_conn *c = h->conns, *next; c; c = next) {
+        next = c->next; /* a dead one is in another list */
         check(c);
+    }
     rl_http_leave_look(h);
     if (h->deaf && h->listener >= 0) {
         struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &h->listener };

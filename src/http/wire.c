@@ -1,88 +1,91 @@
-/* Wire: reads a head out of libmicrohttpd, and finds what its lenient parser forgave.
- *
- * libmicrohttpd 0.9.75 takes a lone LF for a line end, folded lines, extra spaces in the request
- * line and a NUL for the end of a text, and says nothing of it: each is a way to make two parsers
- * see different requests. But it parses in place. Its strings lie where the bytes were received,
- * and only line ends and colons were overwritten. So in a sound head every string begins exactly
- * where the one before it ends plus what must be between them: one space, or CR LF. A string
- * anywhere else was forgiven something, and its request is refused. Addresses are only compared:
- * should a later version copy its strings, every request would be refused, not some request
- * misread.
- *
- * Unseen stays what leaves the same number of bytes where line ends belong, for those are zeros
- * when we look: NUL LF for CR LF, and ':' LF as the empty line, which libmicrohttpd takes for one.
- * Each has a lone LF, and a NUL or a field without a name, which nobody who stands between may
- * pass on. */
-#include "http/internal.h"
+#include "http/wire.h"
 
 #include <string.h>
 
-#define CRLF 2
+#define NO_FAULT ((rl_http_fault){ 0, NULL })
 
-typedef struct walk {
-    rl_http_head *head;
-    uint32_t cap;
-    uintptr_t at; /* where the next name must begin */
-    bool sound;
-} walk;
-
-static rl_http_span trim(rl_http_span s)
+static rl_http_fault bad(const char *text)
 {
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
+    return (rl_http_fault){ 400, text };
 }
 
-static enum MHD_Result on_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_n,
-                                const char *value, size_t value_n)
+rl_http_fault rl_http_wire_end(const char *p, size_t n, size_t seen, size_t *end)
 {
-    walk *w = cls;
-    rl_http_head *head = w->head;
+    *end = 0;
+    if (n && (p[0] == '\r' || p[0] == '\n'))
+        return bad("the request does not begin with its request line");
+    for (size_t i = seen; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        bool after_cr = i > 0 && p[i - 1] == '\r';
 
-    (void)kind;
-    w->sound = w->sound && (uintptr_t)name == w->at && (uintptr_t)value > w->at + name_n;
-    w->at = (uintptr_t)value + value_n + CRLF;
-    if (head->n_lines < w->cap)
-        head->lines[head->n_lines] =
-            (rl_http_line){ { name, name_n }, trim((rl_http_span){ value, value_n }) };
-    head->n_lines++;
-    return MHD_YES;
+        if (after_cr != (c == '\n'))
+            return bad("a line of the head does not end with CR LF");
+        if ((c < 0x20 && c != '\t' && c != '\r' && c != '\n') || c == 0x7f)
+            return bad("the head holds a control character");
+        if (c == '\n' && p[i - 2] == '\n') { /* p[0] is none, so there are two before */
+            *end = i + 1;
+            return NO_FAULT;
+        }
+    }
+    return NO_FAULT;
 }
 
-/* Where heads begin in a connection's memory: always the same place, unless bytes were skipped. */
-static bool at_base(rl_http_conn *c, const char *method)
+static rl_http_span trim(const char *p, size_t n)
 {
-    if (!c->base && (uintptr_t)method % 16 == 0)
-        c->base = method;
-    return c->base == method;
+    while (n && (*p == ' ' || *p == '\t')) {
+        p++;
+        n--;
+    }
+    while (n && (p[n - 1] == ' ' || p[n - 1] == '\t'))
+        n--;
+    return (rl_http_span){ p, n };
 }
 
-rl_http_fault rl_http_wire_read(rl_http_exchange *ex, rl_http_head *head, const char *method,
-                                const char *version)
+/* METHOD TARGET VERSION: exactly two spaces. What else each may hold is head.c's. */
+static bool split_request_line(const char *p, size_t n, rl_http_head *head)
 {
-    rl_http *h = ex->conn->http;
-    walk w = { .head = head, .cap = h->o.fields_max, .sound = true };
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(ex->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    uintptr_t begin = (uintptr_t)method, first;
+    const char *end = p + n;
+    const char *one = memchr(p, ' ', n);
+    const char *two = one ? memchr(one + 1, ' ', (size_t)(end - one - 1)) : NULL;
 
-    head->lines = h->lines;
+    if (!two || memchr(two + 1, ' ', (size_t)(end - two - 1)))
+        return false;
+    head->method = (rl_http_span){ p, (size_t)(one - p) };
+    head->target = (rl_http_span){ one + 1, (size_t)(two - one - 1) };
+    head->version = (rl_http_span){ two + 1, (size_t)(end - two - 1) };
+    head->line_bytes = n;
+    return true;
+}
+
+static size_t line_length(const char *p, const char *end)
+{
+    const char *cr = memchr(p, '\r', (size_t)(end - p));
+
+    return (size_t)((cr ? cr : end) - p);
+}
+
+rl_http_fault rl_http_wire_split(const char *p, size_t n, uint32_t fields_max, rl_http_head *head)
+{
+    const char *end = p + n - 2; /* the empty line */
+    size_t len = line_length(p, end);
+
     head->n_lines = 0;
-    head->method = (rl_http_span){ method, strlen(method) };
-    head->target = (rl_http_span){ ex->raw_target, strlen(ex->raw_target) };
-    head->version = (rl_http_span){ version, strlen(version) };
-    w.sound = (uintptr_t)ex->raw_at == begin + head->method.n + 1 &&
-              (uintptr_t)version == (uintptr_t)ex->raw_at + head->target.n + 1;
-    head->line_bytes = (uintptr_t)version + head->version.n - begin;
-    w.at = first = (uintptr_t)version + head->version.n + CRLF;
-    (void)MHD_get_connection_values_n(ex->mhd, MHD_HEADER_KIND, on_field, &w);
-    head->field_bytes = w.at - first;
-    ex->head_bytes = w.at + CRLF - begin;
-    if (!at_base(ex->conn, method))
-        return (rl_http_fault){ 400, "the request does not begin with its request line" };
-    if (!w.sound || !info || info->header_size != ex->head_bytes)
-        return (rl_http_fault){ 400,
-                                "the head holds a NUL, a folded line, a space too many, or a line "
-                                "that does not end with CR LF" };
-    return (rl_http_fault){ 0, NULL };
+    if (!split_request_line(p, len, head))
+        return bad("the request line is not a method, a target and a version");
+    p += len + 2;
+    head->field_bytes = (size_t)(end - p);
+    for (; p < end; p += len + 2) {
+        const char *colon;
+
+        len = line_length(p, end);
+        colon = memchr(p, ':', len);
+        if (!colon || *p == ' ' || *p == '\t')
+            return bad("a header line is folded, or has no colon");
+        if (head->n_lines < fields_max)
+            head->lines[head->n_lines] =
+                (rl_http_line){ { p, (size_t)(colon - p) },
+                                trim(colon + 1, (size_t)(p + len - colon - 1)) };
+        head->n_lines++;
+    }
+    return NO_FAULT;
 }

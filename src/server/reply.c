@@ -28,12 +28,10 @@ void rl_reply_id(char out[RL_SERVER_ID], const char *prefix)
 static void send(rl_http_exchange *ex, int status, const char *header, const char *value,
                  rl_buf *body)
 {
-    char id[RL_SERVER_ID];
-    rl_http_field fields[3] = { { "X-Request-Id", id }, { header, value }, { NULL, NULL } };
+    rl_http_field fields[2] = { { header, value }, { NULL, NULL } };
     rl_http_answer a = { .status = status, .type = "application/json", .headers = fields };
     size_t n = body->len;
 
-    rl_reply_id(id, "req-");
     /* A client that has left needs no answer, and one without memory for it gets the next. */
     if (rl_http_reply(ex, &a, rl_buf_take(body), n) == REALM_ENOMEM)
         (void)rl_http_reply(ex, &(rl_http_answer){ .status = 503 }, NULL, 0);

@@ -1,12 +1,15 @@
-/* Any bytes as what a client sends, through a socket and libmicrohttpd. What is served must be what
- * a strict reader of the same bytes sees, in that order: nothing that was refused, nothing from
- * inside a body. The strict reader is written here, from the RFC, and shares no line with the room.
+/* Any bytes as what a client sends, through a socket. What is served must be what a strict reader
+ * of the same bytes sees, in that order and with those bodies: nothing that was refused, nothing
+ * from inside a body. The strict reader is written here, from the RFC, and shares no line with the
+ * room.
  */
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "http/http.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,74 +20,83 @@
 
 #define SEEN_MAX   64
 #define TARGET_MAX 64
+#define SUM_START  1469598103934665603u
 
 typedef struct seen {
     char targets[SEEN_MAX][TARGET_MAX];
+    uint64_t sums[SEEN_MAX]; /* of the bodies */
     int n;
 } seen;
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static seen served;
-static rl_http *http;
-
-static void note(seen *s, const char *target, size_t n)
-{
-    if (s->n == SEEN_MAX)
-        return;
-    (void)snprintf(s->targets[s->n++], TARGET_MAX, "%.*s", (int)n, target);
-}
-
-static void handle(void *ctx, rl_http_exchange *ex)
-{
-    rl_http_answer a = { .status = 200, .type = "text/plain" };
-    size_t n;
-    const char *body = rl_http_body(ex, &n);
-
-    (void)ctx;
-    RL_ASSERT(body[n] == 0 || n == 0);
-    (void)pthread_mutex_lock(&lock);
-    note(&served, rl_http_target(ex), strlen(rl_http_target(ex)));
-    (void)pthread_mutex_unlock(&lock);
-    RL_ASSERT(rl_http_reply(ex, &a, rl_strdup("ok"), 2) == REALM_OK);
-}
-
-/* --- the strict reader ---------------------------------------------------------------------- */
 
 typedef struct text {
     const char *p;
     size_t n;
 } text;
 
-/* What src/http/wire.c cannot tell from CR LF: NUL LF. Also, at the end of a head, a lone LF beside
- * a line of three bytes that begins with NUL. */
-static bool is_line_end(text in, size_t i)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static seen served;
+static int refused, ended;
+static rl_http *http;
+
+static uint64_t add_to_sum(uint64_t sum, text t)
 {
-    return in.n - i >= 2 && in.p[i + 1] == '\n' && (in.p[i] == '\r' || in.p[i] == 0);
+    for (size_t i = 0; i < t.n; i++)
+        sum = (sum ^ (unsigned char)t.p[i]) * 1099511628211u;
+    return sum;
 }
 
-static bool is_odd_head_end(text in, size_t i)
+static void note(seen *s, text target, uint64_t sum)
 {
-    return in.n - i >= 4 && in.p[i + 3] == '\n' &&
-           ((in.p[i] == '\n' && in.p[i + 1] == 0) || (in.p[i] == 0 && in.p[i + 2] == '\n'));
+    if (s->n == SEEN_MAX)
+        return;
+    s->sums[s->n] = sum;
+    (void)snprintf(s->targets[s->n++], TARGET_MAX, "%.*s", (int)target.n, target.p);
 }
 
-/* Takes a line, `last` when the end of the head was with it. false: it holds a lone CR or LF, or a
- * NUL. */
-static bool take_line(text *in, text *line, bool *last)
+static void handle(void *ctx, rl_http_exchange *ex)
+{
+    rl_http_answer a = { .status = 200, .type = "text/plain" };
+    text target = { rl_http_target(ex), strlen(rl_http_target(ex)) }, body;
+
+    (void)ctx;
+    body.p = rl_http_body(ex, &body.n);
+    RL_ASSERT(body.p[body.n] == 0);
+    (void)pthread_mutex_lock(&lock);
+    note(&served, target, add_to_sum(SUM_START, body));
+    (void)pthread_mutex_unlock(&lock);
+    RL_ASSERT(rl_http_reply(ex, &a, rl_strdup("ok"), 2) == REALM_OK);
+}
+
+static void count_ended(void *ctx, const rl_http_record *r)
+{
+    (void)ctx;
+    (void)pthread_mutex_lock(&lock);
+    ended++;
+    refused += r->refused;
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* --- the strict reader ---------------------------------------------------------------------- */
+
+static void skip(text *in, size_t n)
+{
+    in->p += n;
+    in->n -= n;
+}
+
+/* Takes a line that ends with CR LF and holds neither alone, nor a NUL. */
+static bool take_line(text *in, text *line)
 {
     size_t i = 0;
 
     while (i < in->n && in->p[i] != '\n' && in->p[i] != '\r' && in->p[i] != 0)
         i++;
-    *last = is_odd_head_end(*in, i);
-    if (!*last && !is_line_end(*in, i))
+    if (in->n - i < 2 || in->p[i] != '\r' || in->p[i + 1] != '\n')
         return false;
     *line = (text){ in->p, i };
-    i += *last ? 4 : 2;
-    in->p += i;
-    in->n -= i;
+    skip(in, i + 2);
     return true;
 }
 
@@ -108,12 +120,19 @@ static bool named(text line, const char *name)
            line.p[strlen(name)] == ':';
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 static bool read_length(text line, size_t *length)
 {
     size_t i = strlen("Content-Length:");
 
-    while (i < line.n && (line.p[i] == ' ' || line.p[i] == '\t'))
+    while (i < line.n && is_blank(line.p[i]))
         i++;
+    while (line.n > i && is_blank(line.p[line.n - 1]))
+        line.n--;
     if (i == line.n)
         return false;
     for (*length = 0; i < line.n; i++) {
@@ -124,76 +143,130 @@ static bool read_length(text line, size_t *length)
     return true;
 }
 
-/* One request off `in`. -> 1: whole, and more may follow; 0: it is the last that may be served; -1:
- * it may not be served. What the room does with chunks is not told apart here: it closes after
- * them. */
-static int take_request(text *in, text *target)
+/* A field, in a head or behind chunks. */
+static bool is_field(text line)
+{
+    const char *colon = memchr(line.p, ':', line.n);
+
+    return colon && colon > line.p && !is_blank(line.p[0]) && !is_blank(colon[-1]);
+}
+
+/* The size before the extensions. */
+static bool read_size(text line, size_t *size)
+{
+    size_t i = 0;
+
+    for (*size = 0; i < line.n && strchr("0123456789abcdefABCDEF", line.p[i]); i++) {
+        char digit[2] = { line.p[i], 0 };
+
+        if (*size > 1u << 30)
+            return false;
+        *size = *size * 16 + strtoul(digit, NULL, 16);
+    }
+    return i > 0 && (i == line.n || line.p[i] == ';');
+}
+
+static bool take_chunks(text *in, uint64_t *sum)
+{
+    text line;
+    size_t n;
+
+    for (;;) {
+        if (!take_line(in, &line) || !read_size(line, &n))
+            return false;
+        if (n == 0)
+            break;
+        if (in->n < n + 2 || memcmp(in->p + n, "\r\n", 2) != 0)
+            return false;
+        *sum = add_to_sum(*sum, (text){ in->p, n });
+        skip(in, n + 2);
+    }
+    while (take_line(in, &line)) {
+        if (line.n == 0)
+            return true;
+        if (!is_field(line))
+            return false;
+    }
+    return false;
+}
+
+/* One request off `in`. false: it, and all that follows, may not be served. */
+static bool take_request(text *in, text *target, uint64_t *sum)
 {
     text line;
     size_t length = 0;
-    bool chunked = false, counted = false, last;
+    bool chunked = false, counted = false;
 
-    if (!take_line(in, &line, &last) || !read_request_line(line, target))
-        return -1;
-    while (!last) {
-        if (!take_line(in, &line, &last))
-            return -1;
+    *sum = SUM_START;
+    if (!take_line(in, &line) || !read_request_line(line, target))
+        return false;
+    for (;;) {
+        if (!take_line(in, &line))
+            return false;
         if (line.n == 0)
             break;
-        if (line.p[0] == ' ' || line.p[0] == '\t' || !memchr(line.p, ':', line.n))
-            return -1;
+        if (!is_field(line))
+            return false;
         if (named(line, "Content-Length") && (counted || !read_length(line, &length)))
-            return -1;
+            return false;
         counted = counted || named(line, "Content-Length");
         chunked = chunked || named(line, "Transfer-Encoding");
     }
     if (chunked)
-        return counted ? -1 : 0;
+        return !counted && take_chunks(in, sum);
     if (in->n < length)
-        return -1;
-    in->p += length;
-    in->n -= length;
-    return 1;
+        return false;
+    *sum = add_to_sum(*sum, (text){ in->p, length });
+    skip(in, length);
+    return true;
 }
 
 static void read_all(text in, seen *s)
 {
     text target;
-    int more = 1;
+    uint64_t sum;
 
-    while (more == 1 && in.n) {
-        more = take_request(&in, &target);
-        if (more >= 0)
-            note(s, target.p, target.n);
-    }
+    while (in.n && take_request(&in, &target, &sum))
+        note(s, target, sum);
 }
 
 /* --- the run -------------------------------------------------------------------------------- */
 
 static void start(void)
 {
-    rl_http_opts opts = { .handle = handle };
+    rl_http_opts opts = { .handle = handle, .ended = count_ended };
 
     if (!http)
         RL_ASSERT(rl_http_start(&http, &opts, NULL) == REALM_OK);
 }
 
-static void say(const uint8_t *data, size_t n)
+static bool send_all(int fd, text t)
+{
+    while (t.n) {
+        ssize_t k = send(fd, t.p, t.n, MSG_NOSIGNAL);
+
+        if (k <= 0)
+            return false;
+        skip(&t, (size_t)k);
+    }
+    return true;
+}
+
+/* In two pieces, cut at a place that depends on the bytes. */
+static void say(text t)
 {
     struct sockaddr_in a = { .sin_family = AF_INET,
                              .sin_port = htons(rl_http_port(http)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+    text first = { t.p, add_to_sum(SUM_START, t) % (t.n + 1) };
     char away[4096];
 
     RL_ASSERT(fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0);
-    while (n) {
-        ssize_t k = send(fd, data, n, MSG_NOSIGNAL);
-
-        if (k <= 0)
-            break;
-        data += k;
-        n -= (size_t)k;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    if (send_all(fd, first)) {
+        skip(&t, first.n);
+        (void)send_all(fd, t);
     }
     (void)shutdown(fd, SHUT_WR);
     while (recv(fd, away, sizeof away, 0) > 0)
@@ -203,16 +276,21 @@ static void say(const uint8_t *data, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
+    text in = { (const char *)data, n };
     seen strict = { .n = 0 };
 
     start();
-    served.n = 0;
-    read_all((text){ (const char *)data, n }, &strict);
-    say(data, n);
     (void)pthread_mutex_lock(&lock);
-    RL_ASSERT(served.n <= strict.n);
-    for (int i = 0; i < served.n; i++)
+    served.n = refused = ended = 0;
+    (void)pthread_mutex_unlock(&lock);
+    read_all(in, &strict);
+    say(in);
+    (void)pthread_mutex_lock(&lock);
+    RL_ASSERT(served.n <= strict.n && refused <= 1 && ended >= served.n);
+    for (int i = 0; i < served.n; i++) {
         RL_ASSERT(strcmp(served.targets[i], strict.targets[i]) == 0);
+        RL_ASSERT(served.sums[i] == strict.sums[i]);
+    }
     (void)pthread_mutex_unlock(&lock);
     return 0;
 }

@@ -114,6 +114,8 @@ static void handle(void *ctx, rl_http_exchange *ex)
         hold(b, ex);
     } else if (strcmp(path, "/stream") == 0) {
         stream(b, ex);
+    } else if (strcmp(path, "/none") == 0) {
+        reply_text(ex, 204, "nothing of this goes");
     } else if (strcmp(path, "/echo") == 0 || strcmp(path, "/small") == 0) {
         echo(ex);
     } else {
@@ -129,6 +131,22 @@ static void refuse(void *ctx, int status, const char *text, rl_buf *body)
     (void)rl_buf_addf(body, "{\"status\":%d,\"text\":\"%s\"}", status, text);
 }
 
+static void ended(void *ctx, const rl_http_record *r)
+{
+    bed *b = ctx;
+
+    (void)pthread_mutex_lock(&b->lock);
+    b->record.r = *r;
+    (void)snprintf(b->record.id, sizeof b->record.id, "%s", r->id);
+    (void)snprintf(b->record.method, sizeof b->record.method, "%s", r->method);
+    (void)snprintf(b->record.path, sizeof b->record.path, "%.79s", r->path);
+    (void)snprintf(b->record.peer, sizeof b->record.peer, "%s", r->peer);
+    (void)snprintf(b->record.traceparent, sizeof b->record.traceparent, "%.79s",
+                   r->traceparent ? r->traceparent : "none");
+    (void)pthread_mutex_unlock(&b->lock);
+    atomic_fetch_add(&b->ended, 1);
+}
+
 void bed_start(bed *b, rl_http_opts opts)
 {
     realm_error err = { 0 };
@@ -138,6 +156,7 @@ void bed_start(bed *b, rl_http_opts opts)
     opts.admit = admit;
     opts.handle = handle;
     opts.refuse = refuse;
+    opts.ended = ended;
     opts.refuse_type = "application/json";
     opts.ctx = b;
     if (rl_http_start(&b->http, &opts, &err) != REALM_OK)
@@ -169,6 +188,17 @@ rl_http_exchange *bed_held(bed *b)
 
     bed_until((ex = ex ? ex : held_now(b)) != NULL);
     return ex;
+}
+
+bed_record bed_ended(bed *b, int n)
+{
+    bed_record r;
+
+    bed_until(atomic_load(&b->ended) == n);
+    (void)pthread_mutex_lock(&b->lock);
+    r = b->record;
+    (void)pthread_mutex_unlock(&b->lock);
+    return r;
 }
 
 void bed_reset(bed *b)
@@ -296,7 +326,7 @@ void client_read(int fd, answers *a, int count, bool head_only)
 {
     a->n = 0;
     a->data[0] = 0;
-    a->closed = false;
+    a->closed = a->reset = false;
     for (;;) {
         struct pollfd p = { .fd = fd, .events = POLLIN };
         ssize_t n;
@@ -309,6 +339,7 @@ void client_read(int fd, answers *a, int count, bool head_only)
         n = recv(fd, a->data + a->n, sizeof a->data - 1 - a->n, 0);
         if (n <= 0) {
             a->closed = true;
+            a->reset = n < 0;
             return;
         }
         a->n += (size_t)n;

@@ -20,21 +20,29 @@ typedef struct feed {
     _Atomic int asked, gone, done;
 } feed;
 
+typedef struct bed_record {
+    char id[80], method[40], path[80], peer[48], traceparent[80];
+    rl_http_record r; /* its texts are gone */
+} bed_record;
+
 typedef struct bed {
     rl_http *http;
     feed feed; /* of /stream and /wait */
     _Atomic int served, smuggled, admitted;
+    _Atomic int ended; /* records */
     pthread_mutex_t lock;
     rl_http_exchange *held; /* the last /wait or /stream; counted */
+    bed_record record;      /* the last */
 } bed;
 
 /* Paths: /wait is watched and not answered; /stream streams `feed`; /deny is answered by admit;
- * /small takes 16 bytes of body; /echo answers its body; /smuggled counts; any other answers
- * "METHOD PATH?QUERY". */
+ * /small takes 16 bytes of body; /echo answers its body; /none answers 204; /smuggled counts; any
+ * other answers "METHOD PATH?QUERY". */
 void bed_start(bed *b, rl_http_opts opts);
 void bed_stop(bed *b);
-rl_http_exchange *bed_held(bed *b); /* waits for one, and moves it out */
-void bed_reset(bed *b);             /* a feed as at the start */
+rl_http_exchange *bed_held(bed *b);  /* waits for one, and moves it out */
+void bed_reset(bed *b);              /* a feed as at the start */
+bed_record bed_ended(bed *b, int n); /* waits for the n-th of all; it is the last */
 
 ssize_t feed_fill(void *ctx, char *buf, size_t cap);
 void feed_gone(void *ctx);
@@ -57,6 +65,7 @@ typedef struct answers {
     int status[16]; /* of each */
     bool ragged;    /* bytes after them that are no whole answer */
     bool closed;    /* the server closed */
+    bool reset;     /* by a reset */
 } answers;
 
 int client_try(const bed *b); /* -1: refused */

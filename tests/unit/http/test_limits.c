@@ -97,7 +97,7 @@ static void test_head(void **state)
     test_free(a);
 }
 
-/* Both limits at once, with a cookie of the full size, which libmicrohttpd copies. */
+/* Both limits at once, with a cookie of the full size. */
 static void test_head_all(void **state)
 {
     answers *a = test_malloc(sizeof *a);
@@ -188,6 +188,50 @@ static void test_slow(void **state)
     test_free(a);
 }
 
+/* Whoever says half of something, reads nothing, or nothing at all, costs no turn until it goes on.
+ */
+static void test_no_spin(void **state)
+{
+    static const char *const halves[] = {
+        "",
+        "GE",
+        "GET / HTTP/1.1\r\nHost: re",
+        "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 9\r\n" END "a",
+        "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n" END "5\r\nhe",
+        "GET /wait HTTP/1.1\r\n" HOST END "GET / HT",
+        "GET /stream HTTP/1.1\r\n" HOST END,
+    };
+    enum { N = sizeof halves / sizeof halves[0] };
+    rl_http_counts before, after;
+    int fds[N];
+    bed b;
+
+    (void)state;
+    bed_start(&b, (rl_http_opts){ .sndbuf = 16 * 1024 });
+    atomic_store(&b.feed.ready, 1 << 30);
+    for (int i = 0; i < N; i++) {
+        fds[i] = client_open_small(&b);
+        assert_true(client_say(fds[i], halves[i]));
+    }
+    bed_until(atomic_load(&b.feed.taken) > 16 * 1024);
+    for (int still = 0; still < 50; still++) { /* the stream has filled its sockets */
+        int64_t taken = atomic_load(&b.feed.taken);
+
+        bed_nap();
+        if (atomic_load(&b.feed.taken) != taken)
+            still = 0;
+    }
+    rl_http_count(b.http, &before);
+    assert_int_equal(before.connections, N);
+    for (int i = 0; i < 300; i++)
+        bed_nap();
+    rl_http_count(b.http, &after);
+    assert_true(after.turns - before.turns < 30);
+    for (int i = 0; i < N; i++)
+        (void)close(fds[i]);
+    bed_stop(&b);
+}
+
 static void test_idle(void **state)
 {
     answers *a = test_malloc(sizeof *a);
@@ -211,20 +255,62 @@ static void test_idle(void **state)
     test_free(a);
 }
 
-/* Extensions that fill libmicrohttpd's memory: it can neither go on nor say so. */
+/* Extensions and trailers that do not end. */
 static void test_endless_extension(void **state)
 {
+    static const char *const begins[] = { "5;", "5;a=\"", "0\r\nA: " };
     answers *a = test_malloc(sizeof *a);
-    rl_buf t;
     bed b;
 
     (void)state;
-    bed_start(&b, (rl_http_opts){ .head_ms = 200 });
-    rl_buf_init(&t, (size_t)1 << 20);
-    (void)rl_buf_adds(&t, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n" END "5;");
-    pad(&t, 200000);
-    assert_int_equal(ask(&b, &t, a), 408);
-    assert_int_equal(client_ask(&b, "GET / HTTP/1.1\r\n" HOST END, a), 200);
+    bed_start(&b, (rl_http_opts){ 0 });
+    for (int i = 0; i < 3; i++) {
+        rl_buf t;
+
+        rl_buf_init(&t, (size_t)1 << 20);
+        (void)rl_buf_adds(&t, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n" END);
+        (void)rl_buf_adds(&t, begins[i]);
+        pad(&t, 200000);
+        assert_int_equal(ask(&b, &t, a), 431);
+        assert_int_equal(client_ask(&b, "GET / HTTP/1.1\r\n" HOST END, a), 200);
+    }
+    bed_stop(&b);
+    test_free(a);
+}
+
+/* A body that nobody will read: the client sends it all the same, and still gets its answer and an
+ * orderly end, from the callbacks as from the room. */
+static void test_lingering(void **state)
+{
+    enum { BODY = 3 * 1024 * 1024 };
+    static const struct {
+        const char *path;
+        int status;
+    } rows[] = { { "/deny", 403 }, { "/small", 413 }, { "/%", 400 } };
+    answers *a = test_malloc(sizeof *a);
+    bed b;
+
+    (void)state;
+    bed_start(&b, (rl_http_opts){ .body_max = (size_t)2 * BODY });
+    for (int i = 0; i < 3; i++) {
+        rl_http_counts counts;
+        int fd = client_open(&b);
+        rl_buf t;
+
+        rl_buf_init(&t, (size_t)8 << 20);
+        (void)rl_buf_addf(&t, "POST %s HTTP/1.1\r\n" HOST "Content-Length: %d\r\n" END,
+                          rows[i].path, (int)BODY);
+        pad(&t, BODY);
+        assert_true(client_send(fd, t.data, t.len));
+        client_read(fd, a, 0, false);
+        assert_int_equal(a->count, 1);
+        assert_int_equal(a->status[0], rows[i].status);
+        assert_true(a->closed);
+        assert_false(a->reset);
+        (void)close(fd);
+        rl_buf_deinit(&t);
+        bed_until((rl_http_count(b.http, &counts), counts.connections) == 0);
+    }
     bed_stop(&b);
     test_free(a);
 }
@@ -404,11 +490,18 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_head),      cmocka_unit_test(test_head_all),
-        cmocka_unit_test(test_body),      cmocka_unit_test(test_slow),
-        cmocka_unit_test(test_idle),      cmocka_unit_test(test_endless_extension),
-        cmocka_unit_test(test_start),     cmocka_unit_test(test_connections),
-        cmocka_unit_test(test_many_idle), cmocka_unit_test(test_six),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_head_all),
+        cmocka_unit_test(test_body),
+        cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_no_spin),
+        cmocka_unit_test(test_endless_extension),
+        cmocka_unit_test(test_lingering),
+        cmocka_unit_test(test_start),
+        cmocka_unit_test(test_connections),
+        cmocka_unit_test(test_many_idle),
+        cmocka_unit_test(test_six),
         cmocka_unit_test(test_no_memory),
     };
 
