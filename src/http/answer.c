@@ -198,7 +198,8 @@ static char *frame(char *piece, size_t n, size_t *framed)
     *--at = '\r';
     for (size_t v = n; v; v /= 16)
         *--at = digits[v % 16];
-    memcpy(piece + n, "\r\n", 2);
+    piece[n] = '\r';
+    piece[n + 1] = '\n';
     *framed = (size_t)(piece + n + 2 - at);
     return at;
 }

@@ -61,14 +61,15 @@ void rl_http_id_make(char id[RL_HTTP_ID])
 {
     static const char hex[] = "0123456789abcdef";
     uint8_t bytes[16];
-    char *at = id + strlen("req-");
+    char *at = id;
 
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) { /* an id, not a secret */
         uint64_t now[2] = { rl_clock_ns(), (uint64_t)rl_clock_unix_s() };
 
         memcpy(bytes, now, sizeof bytes);
     }
-    memcpy(id, "req-", 4);
+    for (const char *p = "req-"; *p; p++)
+        *at++ = *p;
     for (size_t i = 0; i < sizeof bytes; i++) {
         *at++ = hex[bytes[i] >> 4];
         *at++ = hex[bytes[i] & 15];

@@ -8,6 +8,7 @@
 #include "http/http.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -252,18 +253,38 @@ static bool send_all(int fd, text t)
     return true;
 }
 
+/* Each from another address of the loopback net: ports of one would run out, as each is kept for a
+ * minute after its connection. */
+static int open_client(void)
+{
+    static uint32_t number;
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons(rl_http_port(http)),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in from = { .sin_family = AF_INET,
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + number++ % 65536) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+
+    RL_ASSERT(fd >= 0);
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    RL_ASSERT(bind(fd, (const struct sockaddr *)&from, sizeof from) == 0);
+    while (connect(fd, (const struct sockaddr *)&to, sizeof to) != 0 && errno != EISCONN) {
+        if (errno != EINTR && errno != EALREADY) { /* the fuzzer has a timer */
+            perror("connect");
+            abort();
+        }
+    }
+    return fd;
+}
+
 /* In two pieces, cut at a place that depends on the bytes. */
 static void say(text t)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_port = htons(rl_http_port(http)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
     text first = { t.p, add_to_sum(SUM_START, t) % (t.n + 1) };
+    int fd = open_client();
     char away[4096];
 
-    RL_ASSERT(fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     if (send_all(fd, first)) {
         skip(&t, first.n);
         (void)send_all(fd, t);
