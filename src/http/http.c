@@ -46,6 +46,8 @@ static void close_listener(rl_http *h)
     (void)pthread_mutex_unlock(&h->inbox->lock);
 }
 
+/* Everybody is served after that, so that who posts meanwhile finds a list that is not empty, and
+ * wakes nobody. */
 static void empty_inbox(rl_http *h)
 {
     rl_http_inbox *box = h->inbox;
@@ -55,7 +57,7 @@ static void empty_inbox(rl_http *h)
     for (int i = 0; i < POSTS_A_TURN && (ex = rl_http_inbox_take(box)); i++) {
         if (ex->conn) {
             rl_http_exchange_suspend(ex, false);
-            rl_http_serve(ex->conn);
+            rl_http_conn_make_due(ex->conn);
         }
         rl_http_unref(ex);
     }

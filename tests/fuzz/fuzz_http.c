@@ -246,9 +246,9 @@ static bool send_all(int fd, text t)
     while (t.n) {
         ssize_t k = send(fd, t.p, t.n, MSG_NOSIGNAL);
 
-        if (k <= 0)
+        if (k < 0 && errno != EINTR)
             return false;
-        skip(&t, (size_t)k);
+        skip(&t, k > 0 ? (size_t)k : 0);
     }
     return true;
 }
@@ -284,14 +284,16 @@ static void say(text t)
     text first = { t.p, add_to_sum(SUM_START, t) % (t.n + 1) };
     int fd = open_client();
     char away[4096];
+    ssize_t n;
 
     if (send_all(fd, first)) {
         skip(&t, first.n);
         (void)send_all(fd, t);
     }
     (void)shutdown(fd, SHUT_WR);
-    while (recv(fd, away, sizeof away, 0) > 0)
-        ;
+    do {
+        n = recv(fd, away, sizeof away, 0);
+    } while (n > 0 || (n < 0 && errno == EINTR));
     (void)close(fd);
 }
 
