@@ -190,7 +190,8 @@ int32_t realm_generate_chat(uint32_t model, const char *request, size_t len);
 REALM_IMPORT(realm, stream_read)
 int32_t realm_stream_read(uint32_t stream, void *out, size_t cap);
 
-/* Next event of a stream as JSON; answers the bytes written, 0 at its end. May wait. */
+/* Next event of a stream (text, a tool call, the finish, usage) as JSON; answers the bytes
+ * written, 0 at its end. May wait. */
 REALM_IMPORT(realm, stream_event)
 int32_t realm_stream_event(uint32_t stream, void *out, size_t cap);
 
@@ -216,7 +217,8 @@ int32_t realm_emit(const void *data, size_t len);
 REALM_IMPORT(realm, emit_event)
 int32_t realm_emit_event(const char *json, size_t len);
 
-/* Splices a stream into the reply inside the host until it ends; answers 0. May wait. */
+/* Splices a stream into the reply inside the host until it ends, its choice raised by the
+ * number given; answers 0. May wait. */
 REALM_IMPORT(realm, emit_stream)
 int32_t realm_emit_stream(uint32_t stream, uint32_t choice);
 

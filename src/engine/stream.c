@@ -4,6 +4,7 @@
 #include "engine/stream.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/utf8.h"
 #include "engine/cut.h"
 
@@ -30,6 +31,7 @@ struct rl_stream {
     bool closed, done, paused, notifying;
     pthread_t notifier;
     rl_detok detok;
+    uint32_t shown[RL_STREAM_SHOWN], n_shown;
     rl_cut cut;
     rl_buf piece, text;           /* of one token; not read yet */
     bool failed;                  /* no memory for the text */
@@ -95,11 +97,19 @@ static void note_token(rl_stream *s, uint32_t id, float logprob)
     memcpy(s->tokens[at].top, s->top, sizeof s->top);
 }
 
+static uint32_t detok_flags(const rl_stream *s, uint32_t id)
+{
+    for (uint32_t i = 0; i < s->n_shown; i++)
+        if (s->shown[i] == id)
+            return 0;
+    return RL_DECODE_SKIP_SPECIAL;
+}
+
 /* With the lock. id RL_NO_TOKEN: the text's end. */
 static void add_token(rl_stream *s, uint32_t id)
 {
     rl_buf_clear(&s->piece);
-    if (rl_detok_add(&s->detok, s->vocab, id, RL_DECODE_SKIP_SPECIAL, &s->piece) != REALM_OK)
+    if (rl_detok_add(&s->detok, s->vocab, id, detok_flags(s, id), &s->piece) != REALM_OK)
         s->failed = true;
     rl_cut_add(&s->cut, s->piece.data, s->piece.len, &s->text);
     if (id == RL_NO_TOKEN)
@@ -236,6 +246,9 @@ realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_
     s->notify = opts->notify;
     s->ctx = opts->ctx;
     s->holders = 2;
+    RL_ASSERT(opts->n_shown <= RL_STREAM_SHOWN);
+    s->n_shown = opts->n_shown;
+    memcpy(s->shown, opts->shown, sizeof s->shown);
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->quiet, NULL);
     rl_buf_init(&s->piece, TEXT_MAX);

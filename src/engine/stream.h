@@ -1,8 +1,8 @@
 /* Stream: the text of one running GENERATE job, from the engine thread to one reader.
  *
  * 1. Holds at most 256 tokens that were not read; then the sequence pauses until the reader drains.
- * 2. Text comes in whole UTF-8 characters, special tokens give nothing, stop strings are cut off
- * and what could be the beginning of one is held back.
+ * 2. Text comes in whole UTF-8 characters, special tokens give nothing (but for those shown), stop
+ * strings are cut off and what could be the beginning of one is held back.
  * 3. `notify` is called on the engine thread whenever something became readable (or ended); it must
  *    not block. Reading: one thread at a time, any thread. */
 #ifndef RL_ENGINE_STREAM_H
@@ -10,7 +10,8 @@
 
 #include "engine/engine.h"
 
-#define RL_STREAM_TOP 20u
+#define RL_STREAM_TOP   20u
+#define RL_STREAM_SHOWN 2u
 
 typedef struct rl_stream rl_stream;
 
@@ -36,6 +37,8 @@ typedef struct rl_stream_opts {
     size_t max_bytes; /* text ends (finish "length") at a character boundary; 0: no limit */
     bool logprobs;    /* tokens can be read beside the text */
     uint32_t n_top;   /* with logprobs: alternatives of each, <= RL_STREAM_TOP */
+    /* Control tokens whose text is given like that of any other; n_shown <= RL_STREAM_SHOWN */
+    uint32_t shown[RL_STREAM_SHOWN], n_shown;
     void (*notify)(void *ctx);
     void *ctx;
 } rl_stream_opts;

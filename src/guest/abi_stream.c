@@ -8,6 +8,7 @@
 #include "base/json.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #define PIECE     1024u          /* bytes of text in one event */
 #define EVENT_MAX ((size_t)8192) /* a piece whose every byte is escaped, and its frame */
@@ -71,7 +72,7 @@ static int64_t first_ready(rl_call *c)
         if (r != 0)
             return r - 1;
         RL_ASSERT(s);
-        if (s->state != RL_GSTREAM_TEXT || rl_stream_readable(s->stream))
+        if (rl_gstream_ready(s))
             return i;
     }
     return -1;
@@ -107,12 +108,28 @@ int64_t rl_abi_realm_wait_any(rl_call *c)
 
 /* ---- stream_read ----------------------------------------------------------------------------- */
 
+/* The text outside of calls. */
+static int64_t read_around(rl_call *c, rl_gstream *s, char *out, size_t cap)
+{
+    rl_tool_item item;
+    int64_t r;
+
+    do
+        r = rl_gstream_read_item(c, s, &item, cap);
+    while (r > 0 && item.part != RL_TOOL_TEXT);
+    if (r <= 0)
+        return r;
+    memcpy(out, item.p, item.n);
+    return (int64_t)item.n;
+}
+
 /* Text goes from the stream straight into guest memory, on the worker. */
 static int64_t read_more(rl_call *c)
 {
     rl_gstream *s = c->state;
     const rl_arg *out = &c->arg[1];
-    int64_t r = rl_gstream_read(c, s, (char *)c->mem + out->u, out->n);
+    char *to = (char *)c->mem + out->u;
+    int64_t r = s->tools ? read_around(c, s, to, out->n) : rl_gstream_read(c, s, to, out->n);
 
     return r == RL_PARKED ? rl_call_park(c, read_more, NULL, s, 0) : r;
 }
@@ -208,12 +225,47 @@ static int64_t next_piece(rl_call *c, rl_gstream *s, piece *p, size_t cap)
     return r > 0 || p->n_tokens > 0;
 }
 
-static void put_finish(rl_buf *b, uint32_t choice, const rl_stream_end *end)
+/* A name for a call that its result can be sent back by: 96 random bits. */
+static void put_id(rl_json *j)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bytes[12];
+    char id[] = "call_000000000000000000000000";
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        j->buf->failed = true;
+    for (size_t i = 0; i < sizeof bytes && !j->buf->failed; i++) {
+        id[5 + 2 * i] = digits[bytes[i] >> 4];
+        id[6 + 2 * i] = digits[bytes[i] & 15];
+    }
+    rl_json_string(j, "id", id);
+}
+
+/* Text, the beginning of a call, or a piece of its arguments. */
+static void put_item(rl_buf *b, uint32_t choice, const rl_tool_item *item)
+{
+    bool text = item->part == RL_TOOL_TEXT;
+    rl_json j;
+
+    open_event(&j, b, text ? "delta" : "tool", choice);
+    if (!text)
+        rl_json_uint(&j, "index", item->index);
+    if (item->part == RL_TOOL_BEGIN) {
+        put_id(&j);
+        rl_json_stringn(&j, "name", item->p, item->n);
+        rl_json_string(&j, "args", "");
+    } else {
+        rl_json_stringn(&j, text ? "text" : "args", item->p, item->n);
+    }
+    rl_json_end_object(&j);
+}
+
+static void put_finish(rl_buf *b, uint32_t choice, const rl_gstream *s)
 {
     rl_json j;
 
     open_event(&j, b, "finish", choice);
-    rl_json_string(&j, "reason", end->finish);
+    rl_json_string(&j, "reason", rl_gstream_finish(s));
     rl_json_end_object(&j);
 }
 
@@ -228,8 +280,15 @@ static void put_usage(rl_buf *b, const rl_stream_end *end)
     rl_json_end_object(&j);
 }
 
-/* The smallest capacity in which any event fits whose text is one character. */
-#define EVENT_MIN 128u
+/* The smallest capacity in which any event fits whose text is one character; with tools, one that
+ * names a call. */
+#define EVENT_MIN      128u
+#define EVENT_TOOL_MIN 256u
+
+static size_t event_min(const rl_gstream *s)
+{
+    return s->logprobs ? TOKENS_CAP : s->tools ? EVENT_TOOL_MIN : EVENT_MIN;
+}
 
 /* How much text an event of at most cap bytes can carry, each byte escaped in the worst case. */
 static size_t text_room(uint64_t cap)
@@ -239,21 +298,38 @@ static size_t text_room(uint64_t cap)
     return room < PIECE ? (size_t)room : PIECE;
 }
 
-/* Writes the next event of the stream. -> 0 written, 1 none is left, or rl_gstream_read's answer */
-static int64_t next_event(rl_call *c, rl_gstream *s, rl_buf *b, uint64_t cap)
+/* Writes the next event with text, or of a call, with at most cap bytes of text. `plain`: the text
+ * alone, where it is only text. -> 1 written, or next_piece's answer */
+static int64_t put_next(rl_call *c, rl_gstream *s, rl_buf *b, uint32_t choice, size_t cap,
+                        bool plain)
 {
+    rl_tool_item item;
     piece p;
     int64_t r;
 
-    if (s->state == RL_GSTREAM_TEXT) {
-        r = next_piece(c, s, &p, text_room(cap));
+    if (s->tools) {
+        r = rl_gstream_read_item(c, s, &item, cap);
         if (r > 0)
-            put_delta(b, 0, s, &p);
-        if (r != 0)
-            return r > 0 ? 0 : r;
+            put_item(b, choice, &item);
+        return r;
     }
+    r = s->state == RL_GSTREAM_TEXT ? next_piece(c, s, &p, cap) : 0;
+    if (r > 0 && plain)
+        (void)rl_buf_add(b, p.text, p.n);
+    else if (r > 0)
+        put_delta(b, choice, s, &p);
+    return r;
+}
+
+/* Writes the next event of the stream. -> 0 written, 1 none is left, or rl_gstream_read's answer */
+static int64_t next_event(rl_call *c, rl_gstream *s, rl_buf *b, uint64_t cap)
+{
+    int64_t r = put_next(c, s, b, s->choice, text_room(cap), false);
+
+    if (r != 0)
+        return r > 0 ? 0 : r;
     if (s->state == RL_GSTREAM_FINISH) {
-        put_finish(b, 0, &s->end);
+        put_finish(b, s->choice, s);
         s->state = RL_GSTREAM_USAGE;
         return 0;
     }
@@ -291,9 +367,8 @@ int64_t rl_abi_realm_stream_event(rl_call *c)
     if (r != 0)
         return r;
     RL_ASSERT(s);
-    if (c->arg[1].n < (s->logprobs ? TOKENS_CAP : EVENT_MIN))
-        return rl_call_fail(c, REALM_ESPACE, "an event needs room for %zu bytes",
-                            s->logprobs ? TOKENS_CAP : (size_t)EVENT_MIN);
+    if (c->arg[1].n < event_min(s))
+        return rl_call_fail(c, REALM_ESPACE, "an event needs room for %zu bytes", event_min(s));
     c->state = s;
     return event_more(c);
 }
@@ -327,8 +402,8 @@ int64_t rl_abi_realm_emit_event(rl_call *c)
  * was read and did not fit the reply yet is in run->emit. */
 typedef struct splice {
     rl_gstream *stream; /* borrowed from its handle, which the sleeping guest cannot close */
-    uint32_t choice;
-    bool finished; /* the finish event is the one in run->emit */
+    uint32_t choice;    /* the stream's own and what the guest adds to it */
+    bool finished;      /* the finish event is the one in run->emit */
 } splice;
 
 /* The stream stays the guest's: it may read its end, or splice it again and get nothing. */
@@ -341,22 +416,21 @@ static void splice_free(rl_call *c)
 /* Takes the next piece of the stream into run->emit. -> 0, or what ends or parks the splice */
 static int64_t splice_next(rl_call *c, splice *p)
 {
-    bool plain = p->choice == 0 && !p->stream->logprobs;
-    piece next;
-    int64_t r = next_piece(c, p->stream, &next, sizeof next.text);
+    rl_gstream *s = p->stream;
+    bool plain = p->choice == 0 && !s->logprobs && !s->tools;
     char *sent;
+    int64_t r;
     rl_buf b;
 
-    if (r < 0)
-        return r;
-    rl_buf_init(&b, p->stream->logprobs ? TOKENS_CAP : EVENT_MAX);
+    rl_buf_init(&b, s->logprobs ? TOKENS_CAP : EVENT_MAX);
+    r = put_next(c, s, &b, p->choice, PIECE, plain);
     if (r == 0) {
-        put_finish(&b, p->choice, &p->stream->end);
+        put_finish(&b, p->choice, s);
         p->finished = true;
-    } else if (plain) {
-        (void)rl_buf_add(&b, next.text, next.n);
-    } else {
-        put_delta(&b, p->choice, p->stream, &next);
+    }
+    if (r < 0) {
+        rl_buf_deinit(&b);
+        return r;
     }
     if (b.failed) {
         rl_buf_deinit(&b);
@@ -405,7 +479,7 @@ int64_t rl_abi_realm_emit_stream(rl_call *c)
     if (!p)
         return rl_call_fail(c, REALM_ENOMEM, "no memory for the splice");
     p->stream = s;
-    p->choice = (uint32_t)c->arg[1].u;
+    p->choice = s->choice + (uint32_t)c->arg[1].u;
     c->state = p;
     rl_emit_set(c->run, RL_REPLY_TEXT, "", 0, NULL);
     return splice_more(c);

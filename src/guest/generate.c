@@ -6,6 +6,8 @@
 
 #include "base/alloc.h"
 
+#include <string.h>
+
 void rl_gen_deinit(rl_gen *g)
 {
     uint32_t i;
@@ -16,6 +18,8 @@ void rl_gen_deinit(rl_gen *g)
     g->bias = NULL;
     rl_grammar_free(g->grammar);
     g->grammar = NULL;
+    rl_tools_free(g->tools);
+    g->tools = NULL;
     for (i = 0; i < g->n_stops; i++)
         rl_free(g->stops[i]);
     g->n_stops = 0;
@@ -77,6 +81,14 @@ static void wake(void *ctx)
     rl_run_wake(ctx);
 }
 
+/* Calls are marked by control tokens in some formats: the reader must see them. */
+static void put_shown(rl_stream_opts *o, const rl_tools *tools)
+{
+    for (uint32_t i = 0; tools && i < RL_TOOL_MARKS; i++)
+        if (tools->mark_ids[i] != RL_NO_TOKEN)
+            o->shown[o->n_shown++] = tools->mark_ids[i];
+}
+
 /* Sampler, sequence and ids go to the stream, if it starts. */
 static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_gen *g,
                           realm_error *err)
@@ -101,10 +113,16 @@ static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_ge
     s->logprobs = g->logprobs;
     s->n_top = g->n_top;
     s->n_prompt = g->n_ids;
+    s->choice = rl_sampler_choice(sampler);
+    put_shown(&o, g->tools);
     st = rl_stream_start(&s->stream, &o, err);
     if (st != REALM_OK)
         return st;
     g->ids = NULL;
+    if (g->tools)
+        rl_tool_reader_init(&s->reader, g->tools);
+    s->tools = g->tools;
+    g->tools = NULL;
     s->lm = rl_lm_ref(rl_seq_lm(seq));
     atomic_fetch_add(&s->run->rt->jobs_from_guests, 1);
     return REALM_OK;
@@ -272,6 +290,8 @@ void rl_gstream_close(rl_gstream *s)
     }
     rl_stream_close(s->stream);
     rl_lm_unref(s->lm);
+    rl_tool_reader_deinit(&s->reader);
+    rl_tools_free(s->tools);
     s->run->n_seqs -= s->counts;
     rl_free(s);
 }
@@ -329,4 +349,55 @@ int64_t rl_gstream_read_tokens(rl_call *c, rl_gstream *s, char *out, size_t cap,
     if (!rl_stream_ended(s->stream, &s->end))
         return RL_PARKED;
     return at_end(c, s);
+}
+
+/* ---- streams with tools ---------------------------------------------------------------------- */
+
+int64_t rl_gstream_read_item(rl_call *c, rl_gstream *s, rl_tool_item *item, size_t cap)
+{
+    char piece[1024];
+    int64_t r = 1;
+
+    while (r >= 0) {
+        if (rl_tool_reader_next(&s->reader, item, cap))
+            return item->n > 0 ? 1
+                               : rl_call_fail(c, REALM_ESPACE,
+                                              "the next character does not fit %zu bytes", cap);
+        if (s->reader.in.failed)
+            return rl_call_fail(c, REALM_ENOMEM, "no memory for a stream's text");
+        if (s->state != RL_GSTREAM_TEXT)
+            return 0;
+        r = rl_gstream_read(c, s, piece, sizeof piece);
+        if (r > 0)
+            rl_tool_reader_add(&s->reader, piece, (size_t)r);
+        else if (r == 0)
+            rl_tool_reader_end(&s->reader);
+    }
+    return r;
+}
+
+/* Text that is held back, since it could become a call, is nothing to read yet. */
+bool rl_gstream_ready(rl_gstream *s)
+{
+    char piece[1024];
+    size_t n = 1;
+
+    if (s->state != RL_GSTREAM_TEXT)
+        return true;
+    if (!s->tools)
+        return rl_stream_readable(s->stream);
+    while (n > 0 && !s->reader.in.failed && !rl_tool_reader_ready(&s->reader)) {
+        if (rl_stream_read(s->stream, piece, sizeof piece, &n) != REALM_OK)
+            return true;
+        rl_tool_reader_add(&s->reader, piece, n);
+    }
+    return n > 0 || rl_stream_ended(s->stream, NULL);
+}
+
+/* As OpenAI has it: a call that was asked for by name ends like any text. */
+const char *rl_gstream_finish(const rl_gstream *s)
+{
+    bool called = s->tools && s->reader.n_calls > 0 && s->tools->choice != RL_TOOL_NAMED;
+
+    return called && strcmp(s->end.finish, "stop") == 0 ? "tool_calls" : s->end.finish;
 }

@@ -6,6 +6,7 @@
 
 #include "guest/models.h"
 #include "guest/seqs.h"
+#include "guest/tool_reader.h"
 
 #include "engine/stream.h"
 
@@ -17,6 +18,7 @@ typedef struct rl_gen {
     rl_sample_params params;
     rl_logit_bias *bias; /* owned; params.bias points to it */
     rl_grammar *grammar; /* owned; NULL: none */
+    rl_tools *tools;     /* owned; NULL: the model is to call nothing. Taken by rl_gstream_start */
     uint32_t max_tokens; /* >= 1 */
     uint32_t *ids;       /* the prompt; taken by rl_gstream_start */
     uint32_t n_ids;
@@ -44,10 +46,13 @@ typedef struct rl_gstream {
     rl_lm *lm;         /* owned reference: its vocabulary names the tokens */
     bool logprobs;     /* events carry tokens */
     uint32_t n_top;
-    rl_gseq *seq;         /* who lent the sequence; NULL: nobody, or it went back */
-    rl_gsampler *sampler; /* who lent the sampler, likewise */
-    bool counts;          /* its sequence is counted until it is closed */
-    uint64_t promised;    /* tokens set aside for it */
+    uint32_t choice;       /* its sampler's: what its events say */
+    rl_tools *tools;       /* owned; NULL: all text is text, and `reader` is not used */
+    rl_tool_reader reader; /* stands between the stream and whoever reads */
+    rl_gseq *seq;          /* who lent the sequence; NULL: nobody, or it went back */
+    rl_gsampler *sampler;  /* who lent the sampler, likewise */
+    bool counts;           /* its sequence is counted until it is closed */
+    uint64_t promised;     /* tokens set aside for it */
     uint32_t n_prompt;
     bool clipped; /* it wanted more than the run has left */
     bool counted; /* its end was added to the run's sums */
@@ -74,6 +79,14 @@ int64_t rl_gstream_read(rl_call *c, rl_gstream *s, char *out, size_t cap);
  * tokens without text, 0 with none is the end */
 int64_t rl_gstream_read_tokens(rl_call *c, rl_gstream *s, char *out, size_t cap,
                                rl_stream_token *tokens, uint32_t *n_tokens);
+
+/* The same for a stream with tools: text of at most cap bytes, or parts of calls. The reader may
+ * still have items when the stream has ended. -> 1: *item is one; 0: the end; RL_PARKED; or the
+ * call's answer */
+int64_t rl_gstream_read_item(rl_call *c, rl_gstream *s, rl_tool_item *item, size_t cap);
+bool rl_gstream_ready(rl_gstream *s); /* to be read, or over */
+/* Why it ended, once it has: stop | length | tool_calls */
+const char *rl_gstream_finish(const rl_gstream *s);
 
 /* Fails the call because of room for sequences or jobs, or answers 0. */
 int64_t rl_room_check(rl_call *c);

@@ -2,6 +2,7 @@
  * The parameters may also stand beside the messages. Runs on a helper: jansson recurses and
  * allocates. */
 #include "guest/text.h"
+#include "guest/tools.h"
 
 #include "base/alloc.h"
 
@@ -97,8 +98,7 @@ static int add_piece(const char *piece, size_t n, void *ctx)
     return rl_buf_add(ctx, piece, n) == REALM_OK ? 0 : -1;
 }
 
-/* Writes a value as text; takes the value. NULL is a value there was no memory for. */
-static realm_status write_json(rl_buf *text, json_t *v, realm_error *err)
+realm_status rl_request_dump(rl_buf *text, json_t *v, realm_error *err)
 {
     int rc;
 
@@ -154,7 +154,7 @@ static void set_defaults(rl_sample_params *p, const json_t *root)
 static realm_status sampler_read(rl_gen *g, const json_t *root, realm_error *err)
 {
     rl_buf text;
-    realm_status st = write_json(&text, sampler_params(root), err);
+    realm_status st = rl_request_dump(&text, sampler_params(root), err);
 
     if (st != REALM_OK)
         return st;
@@ -199,33 +199,34 @@ static realm_status compile(rl_grammar **out, rl_lm *lm, rl_grammar_kind kind, c
     return env ? rl_grammar_new(out, env, kind, source, n, err) : err->status;
 }
 
-/* A schema as it is, or as text; a reference for the caller. NULL: err says why. */
-static json_t *schema_of(json_t *v, realm_error *err)
+json_t *rl_request_schema(json_t *schema)
 {
-    json_t *schema;
+    json_t *copy = schema ? json_copy(schema) : json_object();
 
-    if (json_is_string(v))
-        return load_object(json_string_value(v), json_string_length(v), "json_schema", err);
-    schema = json_is_object(v) ? json_copy(v) : NULL;
-    if (!schema)
-        (void)realm_fail(err, REALM_EINVAL, "json_schema must be a schema: an object");
-    return schema;
+    if (json_object_get(copy, "x-guidance") ||
+        json_object_set_new(copy, "x-guidance", json_pack("{s:s}", "whitespace_pattern", " ")) == 0)
+        return copy;
+    json_decref(copy);
+    return NULL;
 }
 
-/* Between the parts of a JSON text one space may stand, as models like to write it, and no more: a
- * model that wanders would else fill its tokens with white space. */
+/* A schema as it is, or as text. */
 static realm_status compile_schema(rl_grammar **out, rl_lm *lm, json_t *v, realm_error *err)
 {
-    json_t *schema = schema_of(v, err);
+    json_t *parsed = NULL;
     rl_buf text;
     realm_status st;
 
-    if (!schema)
-        return REALM_EINVAL;
-    if (!json_object_get(schema, "x-guidance"))
-        (void)json_object_set_new(schema, "x-guidance",
-                                  json_pack("{s:s}", "whitespace_pattern", " "));
-    st = write_json(&text, schema, err);
+    if (json_is_string(v)) {
+        parsed = load_object(json_string_value(v), json_string_length(v), "json_schema", err);
+        if (!parsed)
+            return REALM_EINVAL;
+        v = parsed;
+    }
+    if (!json_is_object(v))
+        return realm_fail(err, REALM_EINVAL, "json_schema must be a schema: an object");
+    st = rl_request_dump(&text, rl_request_schema(v), err);
+    json_decref(parsed);
     if (st != REALM_OK)
         return st;
     st = compile(out, lm, RL_GRAMMAR_JSON_SCHEMA, text.data, text.len, err);
@@ -233,29 +234,71 @@ static realm_status compile_schema(rl_grammar **out, rl_lm *lm, json_t *v, realm
     return st;
 }
 
+static const char *const grammar_keys[] = { "json_schema", "regex", "lark", "grammar" };
+
+#define N_GRAMMARS (sizeof grammar_keys / sizeof *grammar_keys)
+
 /* At most one of json_schema, regex, lark and grammar (which is Lark too). */
 static realm_status read_grammar(rl_grammar **out, rl_lm *lm, const json_t *root, realm_error *err)
 {
-    static const char *const keys[] = { "json_schema", "regex", "lark", "grammar" };
     static const rl_grammar_kind kinds[] = { RL_GRAMMAR_JSON_SCHEMA, RL_GRAMMAR_REGEX,
                                              RL_GRAMMAR_LARK, RL_GRAMMAR_LARK };
     realm_status st = REALM_OK;
 
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && st == REALM_OK; i++) {
-        json_t *v = param(root, keys[i]);
+    for (size_t i = 0; i < N_GRAMMARS && st == REALM_OK; i++) {
+        json_t *v = param(root, grammar_keys[i]);
 
         if (!v)
             continue;
         if (*out)
-            st = realm_fail(err, REALM_EINVAL, "%s: one grammar at a time", keys[i]);
+            st = realm_fail(err, REALM_EINVAL, "%s: one grammar at a time", grammar_keys[i]);
         else if (i == 0)
             st = compile_schema(out, lm, v, err);
         else if (!json_is_string(v))
-            st = realm_fail(err, REALM_EINVAL, "%s must be a string", keys[i]);
+            st = realm_fail(err, REALM_EINVAL, "%s must be a string", grammar_keys[i]);
         else
             st = compile(out, lm, kinds[i], json_string_value(v), json_string_length(v), err);
     }
     return st;
+}
+
+/* ---- tools ----------------------------------------------------------------------------------- */
+
+/* What cannot go together with calls. That the model must call wins over the form of a text. */
+static realm_status check_beside(const rl_gen *g, const json_t *root, realm_error *err)
+{
+    if (!json_is_array(json_object_get(root, "messages")))
+        return realm_fail(err, REALM_EINVAL, "tools need messages, not a prompt or ids");
+    if (g->logprobs)
+        return realm_fail(err, REALM_EUNSUPPORTED,
+                          "logprobs beside tools are not offered: leave one of them out");
+    for (size_t i = 0; i < N_GRAMMARS && g->tools->choice == RL_TOOL_AUTO; i++)
+        if (param(root, grammar_keys[i]))
+            return realm_fail(err, REALM_EUNSUPPORTED,
+                              "%s (a response format) beside tools needs the tool_choice none or "
+                              "required",
+                              grammar_keys[i]);
+    return REALM_OK;
+}
+
+/* A model without an end token has no grammars: then calls are read as they come. */
+static realm_status read_tools(rl_gen *g, rl_lm *lm, const json_t *root, realm_error *err)
+{
+    realm_error why;
+    const rl_grammar_env *env;
+    realm_status st = rl_tools_read(&g->tools, root, rl_lm_chat(lm, &why), rl_lm_vocab(lm), err);
+
+    if (st != REALM_OK || !g->tools)
+        return st;
+    st = check_beside(g, root, err);
+    if (st != REALM_OK)
+        return st;
+    env = rl_lm_grammar(lm, &why);
+    if (env)
+        return rl_tools_grammar(&g->grammar, g->tools, json_object_get(root, "tools"), env, err);
+    if (g->tools->choice == RL_TOOL_AUTO && why.status == REALM_EUNSUPPORTED)
+        return REALM_OK;
+    return realm_fail(err, why.status, "%s", why.text);
 }
 
 /* ---- the prompt ------------------------------------------------------------------------------ */
@@ -290,22 +333,38 @@ static realm_status take_ids(rl_gen *g, realm_status st, size_t n, realm_error *
     return st;
 }
 
+/* A template that knows no tools gets everything about them in words. */
+static json_t *chat_messages(const json_t *root, const rl_chat *chat, const json_t *tools)
+{
+    const rl_tool_format *f = rl_tool_format_of(chat);
+    json_t *messages = json_object_get(root, "messages");
+
+    if (!f)
+        return rl_tools_messages(messages, tools);
+    return f->id_chars ? rl_tools_short_ids(messages, f->id_chars) : json_incref(messages);
+}
+
 /* The template sees the conversation and what is meant for it, not the sampling parameters. */
-static json_t *chat_request(const json_t *root)
+static json_t *chat_request(const json_t *root, const rl_chat *chat, const rl_tools *calls)
 {
     json_t *o = json_object(), *extra = json_object_get(root, "chat_template_kwargs");
-    json_t *tools = json_object_get(root, "tools");
+    json_t *tools = calls ? json_object_get(root, "tools") : NULL;
     json_t *add = json_object_get(root, "add_generation_prompt");
+    int bad;
 
     /* First, so that nothing in it can replace the messages themselves. */
     if (json_is_object(extra))
         (void)json_object_update(o, extra);
-    (void)json_object_set(o, "messages", json_object_get(root, "messages"));
-    if (tools && !json_is_null(tools))
-        (void)json_object_set(o, "tools", tools);
+    bad = json_object_set_new(o, "messages", chat_messages(root, chat, tools));
+    (void)json_object_del(o, "tools");
+    if (tools && rl_tool_format_of(chat))
+        bad |= json_object_set(o, "tools", tools);
     if (json_is_boolean(add))
-        (void)json_object_set(o, "add_generation_prompt", add);
-    return o;
+        bad |= json_object_set(o, "add_generation_prompt", add);
+    if (!bad)
+        return o;
+    json_decref(o);
+    return NULL;
 }
 
 /* Only messages need a template; special strings inside them stay plain text. */
@@ -319,7 +378,7 @@ static realm_status read_messages(rl_gen *g, const rl_lm *lm, const json_t *root
 
     if (!chat)
         return realm_fail(err, why.status, "%s", why.text);
-    st = write_json(&text, chat_request(root), err);
+    st = rl_request_dump(&text, chat_request(root, chat, g->tools), err);
     if (st != REALM_OK)
         return st;
     st = rl_chat_tokens(chat, rl_lm_vocab(lm), text.data, text.len, &g->ids, &n, err);
@@ -373,6 +432,8 @@ realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n,
     if (st == REALM_OK)
         st = read_params(gen, root, err);
     if (st == REALM_OK)
+        st = read_tools(gen, lm, root, err);
+    if (st == REALM_OK && !gen->tools)
         st = read_grammar(&gen->grammar, lm, root, err);
     if (st == REALM_OK)
         st = read_prompt(gen, lm, root, err);

@@ -92,7 +92,7 @@ static realm_status find_mask(rl_sampler *s, const uint32_t **mask, realm_error 
     realm_status st;
 
     *mask = s->masked ? s->mask : NULL;
-    if (!s->grammar)
+    if (!s->grammar || rl_grammar_waits(s->grammar))
         return REALM_OK;
     st = rl_grammar_mask(s->grammar, s->allowed, err);
     for (uint32_t i = 0; st == REALM_OK && s->masked && i < (s->n_vocab + 31) / 32; i++)

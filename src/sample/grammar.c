@@ -14,14 +14,17 @@
 #define SPECIAL      0xffu /* the parser's mark of a token that is no text */
 
 struct rl_grammar_env {
-    const rl_vocab *vocab; /* borrowed */
-    LlgTokenizer *llg;     /* owned */
+    const rl_vocab *vocab;  /* borrowed */
+    LlgTokenizer *llg;      /* owned */
+    uint32_t byte_ids[256]; /* tokens of one byte each; RL_NO_TOKEN: there is none */
 };
 
 struct rl_grammar {
-    const rl_vocab *vocab; /* borrowed */
-    LlgMatcher *llg;       /* owned */
+    const rl_grammar_env *env; /* borrowed */
+    LlgMatcher *llg;           /* owned */
     uint32_t n_words;
+    bool waiting, again; /* of a lazy one; else both false */
+    rl_lead lead;
 };
 
 /* ---- the vocabulary -------------------------------------------------------------------------- */
@@ -57,6 +60,19 @@ static bool put_tokens(const rl_vocab *v, uint32_t *lens, rl_buf *bytes)
         (void)rl_buf_add(bytes, t.p, t.n);
     }
     return !bytes->failed;
+}
+
+/* Any text is a row of these: what follows a marker inside of its token can still be parsed. */
+static void find_bytes(rl_grammar_env *env, const rl_vocab *v)
+{
+    for (uint32_t i = 0; i < 256; i++)
+        env->byte_ids[i] = RL_NO_TOKEN;
+    for (uint32_t id = rl_vocab_get_info(v)->n_tokens; id-- > 0;) {
+        rl_text t = rl_token_bytes(v, id);
+
+        if (t.n == 1 && !rl_vocab_is_special(v, id) && !rl_vocab_is_eog(v, id))
+            env->byte_ids[(uint8_t)t.p[0]] = id;
+    }
 }
 
 static LlgTokenizer *make(const rl_vocab *v, const uint32_t *lens, const rl_buf *bytes,
@@ -99,6 +115,7 @@ realm_status rl_grammar_env_new(rl_grammar_env **out, const rl_vocab *vocab, rea
     if (st == REALM_OK) {
         RL_ASSERT(env);
         env->vocab = vocab;
+        find_bytes(env, vocab);
         env->llg = make(vocab, lens, &bytes, err);
         st = env->llg ? REALM_OK : REALM_EUNSUPPORTED;
     }
@@ -135,9 +152,9 @@ static realm_status failed(rl_grammar *g, const char *what, realm_error *err)
 }
 
 /* Takes the matcher. NULL without memory. */
-static rl_grammar *wrap(LlgMatcher *llg, const rl_vocab *vocab)
+static rl_grammar *wrap(LlgMatcher *llg, const rl_grammar_env *env)
 {
-    uint32_t n_tokens = rl_vocab_get_info(vocab)->n_tokens;
+    uint32_t n_tokens = rl_vocab_get_info(env->vocab)->n_tokens;
     rl_grammar *g = rl_alloc(sizeof *g);
 
     if (!g) {
@@ -145,7 +162,7 @@ static rl_grammar *wrap(LlgMatcher *llg, const rl_vocab *vocab)
         return NULL;
     }
     g->llg = llg;
-    g->vocab = vocab;
+    g->env = env;
     g->n_words = n_tokens / 32 + (n_tokens % 32 != 0);
     return g;
 }
@@ -179,7 +196,7 @@ realm_status rl_grammar_new(rl_grammar **out, const rl_grammar_env *env, rl_gram
     if (memchr(source, 0, n) || !rl_utf8_valid(source, n))
         return realm_fail(err, REALM_EINVAL, "a grammar must be UTF-8 without a NUL");
     text = rl_strndup(source, n);
-    g = text ? wrap(compile(env, kind, text), env->vocab) : NULL;
+    g = text ? wrap(compile(env, kind, text), env) : NULL;
     rl_free(text);
     if (!g)
         return realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
@@ -194,8 +211,13 @@ realm_status rl_grammar_new(rl_grammar **out, const rl_grammar_env *env, rl_gram
 
 realm_status rl_grammar_clone(rl_grammar **out, const rl_grammar *g, realm_error *err)
 {
-    *out = wrap(llg_clone_matcher(g->llg), g->vocab);
-    return *out ? REALM_OK : realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
+    *out = wrap(llg_clone_matcher(g->llg), g->env);
+    if (!*out)
+        return realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
+    (*out)->waiting = g->waiting;
+    (*out)->again = g->again;
+    (*out)->lead = g->lead;
+    return REALM_OK;
 }
 
 void rl_grammar_free(rl_grammar *g)
@@ -207,19 +229,92 @@ void rl_grammar_free(rl_grammar *g)
 
 realm_status rl_grammar_mask(rl_grammar *g, uint32_t *mask, realm_error *err)
 {
+    if (g->waiting) {
+        memset(mask, 0xff, g->n_words * sizeof *mask);
+        return REALM_OK;
+    }
     if (llg_matcher_compute_mask_into(g->llg, mask, g->n_words * sizeof *mask) == 0)
         return REALM_OK;
     return failed(g, "the grammar is too much work", err);
 }
 
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+realm_status rl_grammar_lazy(rl_grammar *g, const rl_grammar_wait *w, realm_error *err)
+{
+    size_t n = strlen(w->marker);
+
+    if (n == 0 || n > RL_LEAD_MAX)
+        return realm_fail(err, REALM_EINVAL, "a marker of %zu bytes: 1 to %u are taken", n,
+                          RL_LEAD_MAX);
+    g->waiting = true;
+    g->again = w->again;
+    g->lead = (rl_lead){ .n = (uint32_t)n, .first = w->first };
+    memcpy(g->lead.text, w->marker, n);
+    return REALM_OK;
+}
+
+bool rl_grammar_waits(const rl_grammar *g)
+{
+    return g->waiting;
+}
+
+static bool is_over(const rl_grammar *g)
+{
+    return llg_matcher_is_stopped(g->llg) && !llg_matcher_is_error(g->llg);
+}
+
+/* Back to its beginning; never from an error. */
+static realm_status rewind_text(rl_grammar *g, realm_error *err)
+{
+    g->waiting = true;
+    if (llg_matcher_reset(g->llg) == 0)
+        return REALM_OK;
+    return failed(g, "the grammar cannot begin again", err);
+}
+
+/* Text behind the marker that came inside of the marker's token. Each byte is tried before it is
+ * taken, so the parser has no error. -> false: it is not inside the grammar */
+static bool take_bytes(rl_grammar *g, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = g->env->byte_ids[(uint8_t)p[i]];
+
+        if (id == RL_NO_TOKEN || llg_matcher_validate_tokens(g->llg, &id, 1) != 1 ||
+            llg_matcher_consume_token(g->llg, id) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A marker with something else behind it is text like any other. */
+static realm_status accept_waiting(rl_grammar *g, uint32_t id, realm_error *err)
+{
+    rl_text t = rl_token_bytes(g->env->vocab, id);
+    realm_status st = REALM_OK;
+
+    if (rl_vocab_is_eog(g->env->vocab, id) ||
+        (g->lead.first && rl_vocab_is_special(g->env->vocab, id)))
+        return REALM_OK;
+    for (size_t i = 0; i < t.n && st == REALM_OK && g->waiting; i++) {
+        if (!rl_lead_add(&g->lead, t.p[i]))
+            continue;
+        if (take_bytes(g, t.p + i + 1, t.n - i - 1))
+            g->waiting = false;
+        else
+            st = rewind_text(g, err);
+    }
+    return st;
+}
+
 realm_status rl_grammar_accept(rl_grammar *g, uint32_t id, realm_error *err)
 {
-    bool over = llg_matcher_is_stopped(g->llg) && !llg_matcher_is_error(g->llg);
-
+    if (g->waiting)
+        return accept_waiting(g, id, err);
     /* Where the text can only end, the parser has stopped by itself and takes nothing more. */
-    if (over && rl_vocab_is_eog(g->vocab, id))
+    if (is_over(g) && rl_vocab_is_eog(g->env->vocab, id))
         return REALM_OK;
-    if (!over && llg_matcher_consume_token(g->llg, id) == 0)
-        return REALM_OK;
-    return failed(g, "the grammar does not allow the id", err);
+    if (is_over(g) || llg_matcher_consume_token(g->llg, id) != 0)
+        return failed(g, "the grammar does not allow the id", err);
+    return g->again && is_over(g) ? rewind_text(g, err) : REALM_OK;
 }

@@ -13,10 +13,11 @@
 #ifndef RL_SAMPLE_GRAMMAR_H
 #define RL_SAMPLE_GRAMMAR_H
 
+#include "sample/lead.h"
 #include "sample/sample.h"
 #include "token/token.h"
 
-#define RL_GRAMMAR_BYTES ((size_t)64 << 10) /* most bytes of a source */
+#define RL_GRAMMAR_BYTES ((size_t)256 << 10) /* most bytes of a source */
 
 typedef enum rl_grammar_kind {
     RL_GRAMMAR_JSON_SCHEMA, /* a schema as JSON text */
@@ -38,6 +39,19 @@ realm_status rl_grammar_new(rl_grammar **out, const rl_grammar_env *env, rl_gram
 realm_status rl_grammar_clone(rl_grammar **out, const rl_grammar *g,
                               realm_error *err) REALM_MUST_USE;
 void rl_grammar_free(rl_grammar *g); /* NULL is fine */
+
+/* A new grammar that waits: every id may come until the text has the marker in it; what follows the
+ * marker is inside the grammar. */
+typedef struct rl_grammar_wait {
+    const char *marker; /* copied; 1..RL_LEAD_MAX bytes */
+    bool first;         /* only at the text's beginning; white space and control tokens aside */
+    bool again;         /* once complete it waits for the next marker; else the text ends there */
+} rl_grammar_wait;
+
+/* Only before the first id. -> OK | EINVAL (the marker's length) */
+realm_status rl_grammar_lazy(rl_grammar *g, const rl_grammar_wait *w,
+                             realm_error *err) REALM_MUST_USE;
+bool rl_grammar_waits(const rl_grammar *g); /* every id may come now */
 
 /* Sets the bits of the ids that may come next. mask [ceil(n_tokens / 32)]
  * -> OK | EINVAL (too much work for this step) */

@@ -53,6 +53,7 @@ realm_status rl_sampler_clone(rl_sampler **out, const rl_sampler *s,
                               realm_error *err) REALM_MUST_USE;
 void rl_sampler_free(rl_sampler *s); /* NULL is fine */
 uint64_t rl_sampler_seed(const rl_sampler *s);
+uint32_t rl_sampler_choice(const rl_sampler *s);
 uint32_t rl_sampler_n_vocab(const rl_sampler *s);
 
 /* Reads parameters from a JSON object text: temperature, top_k, top_p, min_p, typical_p,

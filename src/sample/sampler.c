@@ -201,6 +201,11 @@ uint64_t rl_sampler_seed(const rl_sampler *s)
     return s->p.seed;
 }
 
+uint32_t rl_sampler_choice(const rl_sampler *s)
+{
+    return s->p.choice;
+}
+
 uint32_t rl_sampler_n_vocab(const rl_sampler *s)
 {
     return s->n_vocab;

@@ -17,6 +17,7 @@ struct rl_chat {
     RealmTmpl *tmpl; /* owned */
     rl_marks marks;
     char *bos, *eos; /* owned; what the template knows as bos_token and eos_token */
+    char *source;    /* owned; up to a NUL in it */
 };
 
 static realm_status no_memory(realm_error *err)
@@ -51,7 +52,8 @@ static realm_status open_parts(rl_chat *c, rl_text source, const rl_vocab *v, re
 
     c->bos = token_text(v, info->bos);
     c->eos = token_text(v, info->eos);
-    if (!c->bos || !c->eos || rl_marks_init(&c->marks, v) != REALM_OK)
+    c->source = rl_strndup(source.p, source.n);
+    if (!c->bos || !c->eos || !c->source || rl_marks_init(&c->marks, v) != REALM_OK)
         return no_memory(err);
     answer = realm_tmpl_new(source.p, source.n, &c->tmpl, &why);
     return answer == REALM_TMPL_OK ? REALM_OK : engine_failed(answer, why, err);
@@ -88,7 +90,13 @@ void rl_chat_close(rl_chat *c)
     rl_marks_deinit(&c->marks);
     rl_free(c->bos);
     rl_free(c->eos);
+    rl_free(c->source);
     rl_free(c);
+}
+
+bool rl_chat_mentions(const rl_chat *c, const char *text)
+{
+    return strstr(c->source, text) != NULL;
 }
 
 /* ---- the request ------------------------------------------------------------------------------

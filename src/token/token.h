@@ -78,6 +78,9 @@ realm_status rl_chat_open(rl_chat **out, const rl_gguf *g, const rl_vocab *v,
                           realm_error *err) REALM_MUST_USE;
 void rl_chat_close(rl_chat *c); /* NULL is fine */
 
+/* Whether the template's source has this text in it. */
+bool rl_chat_mentions(const rl_chat *c, const char *text);
+
 /* request: JSON {"messages": [...], "tools": [...] (optional), "add_generation_prompt": bool
  * (default true), further keys are given to the template}. As text, for display. */
 realm_status rl_chat_render(const rl_chat *c, const char *request, size_t n, rl_buf *out,

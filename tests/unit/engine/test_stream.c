@@ -560,6 +560,34 @@ static void many_streams_at_once(void **state)
         rl_buf_deinit(&texts[i]);
 }
 
+/* Control tokens give nothing, but for those that are asked for. */
+static void control_tokens_are_shown(void **state)
+{
+    static const rl_logit_bias certain = { 0, 1e6f }; /* <unk> */
+    rl_sample_params p = { .bias = &certain, .n_bias = 1 };
+    uint32_t n_vocab = rl_vocab_get_info(rl_lm_vocab(h.lm))->n_tokens;
+    realm_error err;
+
+    (void)state;
+    for (uint32_t shown = 0; shown < 2; shown++) {
+        rl_stream_opts o = options(1, 3);
+        rl_stream_end end;
+        rl_stream *s;
+        rl_buf text;
+
+        rl_sampler_free(o.sampler);
+        assert_int_equal(rl_sampler_new(&o.sampler, &p, n_vocab, &err), REALM_OK);
+        o.shown[0] = 0;
+        o.n_shown = shown;
+        s = start(&o);
+        read_all(s, 100, &text, &end);
+        assert_string_equal(text.data ? text.data : "", shown ? "<unk><unk><unk>" : "");
+        assert_int_equal(end.n_generated, 3);
+        rl_buf_deinit(&text);
+        rl_stream_close(s);
+    }
+}
+
 static int open_house(void **state)
 {
     rl_engine_opts eo = { .n_threads = 2, .kv_bytes = (size_t)64 << 20 };
@@ -590,6 +618,7 @@ int main(void)
         cmocka_unit_test(a_stream_gives_back_what_it_took),
         cmocka_unit_test(tokens_come_beside_the_text),
         cmocka_unit_test(tokens_need_not_be_read),
+        cmocka_unit_test(control_tokens_are_shown),
         cmocka_unit_test(many_streams_at_once),
     };
 

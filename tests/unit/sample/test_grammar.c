@@ -201,6 +201,89 @@ static void clones_go_their_own_way(void **state)
     rl_sampler_free(b);
 }
 
+static uint32_t id_of(const char *text)
+{
+    for (uint32_t id = 0; id < rl_vocab_get_info(vocab)->n_tokens; id++) {
+        rl_text t = rl_token_bytes(vocab, id);
+
+        if (t.n == strlen(text) && memcmp(t.p, text, t.n) == 0 && !rl_vocab_is_special(vocab, id))
+            return id;
+    }
+    fail_msg("no token %s", text);
+    return 0;
+}
+
+static void go_on(rl_grammar *g, const char *token, bool waits)
+{
+    realm_error err;
+
+    must(rl_grammar_accept(g, id_of(token), &err), &err);
+    if (rl_grammar_waits(g) != waits)
+        fail_msg("after '%s' it %s", token, waits ? "does not wait" : "waits");
+}
+
+static rl_grammar *lazy(const char *regex, const char *marker, bool first, bool again)
+{
+    rl_grammar_wait w = { .marker = marker, .first = first, .again = again };
+    rl_grammar *g = grammar(RL_GRAMMAR_REGEX, regex);
+    realm_error err;
+
+    must(rl_grammar_lazy(g, &w, &err), &err);
+    return g;
+}
+
+/* The marker ends inside of " the" and of " that"; only the first of them goes on as the grammar
+ * has it. */
+static void waits_for_its_marker(void **state)
+{
+    rl_grammar *g = lazy("e[ab]", " th", false, true), *clone;
+    uint32_t mask[64];
+    realm_error err;
+
+    (void)state;
+    go_on(g, " of", true);
+    go_on(g, " that", true);
+    go_on(g, "t", true);
+    go_on(g, " the", false);
+    must(rl_grammar_mask(g, mask, &err), &err);
+    assert_true(mask[id_of("a") / 32] >> id_of("a") % 32 & 1);
+    assert_false(mask[id_of(" the") / 32] >> id_of(" the") % 32 & 1);
+    must(rl_grammar_clone(&clone, g, &err), &err);
+    assert_int_equal(rl_grammar_accept(clone, id_of("c"), &err), REALM_EINVAL);
+    rl_grammar_free(clone);
+    go_on(g, "a", true); /* complete: it waits again */
+    must(rl_grammar_mask(g, mask, &err), &err);
+    assert_true(mask[id_of(" the") / 32] >> id_of(" the") % 32 & 1);
+    go_on(g, "t", true);
+    go_on(g, " the", false);
+    rl_grammar_free(g);
+}
+
+static void the_beginning_is_a_place(void **state)
+{
+    rl_grammar *g = lazy("[ab]", "xy", true, false);
+    realm_error err;
+
+    (void)state;
+    go_on(g, " ", true);
+    go_on(g, "x", true);
+    go_on(g, "y", false);
+    go_on(g, "a", false); /* and then only the end */
+    assert_int_equal(rl_grammar_accept(g, id_of("x"), &err), REALM_EINVAL);
+    rl_grammar_free(g);
+    g = lazy("[ab]", "xy", true, true);
+    go_on(g, "x", true);
+    go_on(g, "x", true);
+    go_on(g, "y", true);
+    rl_grammar_free(g);
+    g = lazy("[ab]", "xxy", false, true);
+    go_on(g, "x", true);
+    go_on(g, "x", true);
+    go_on(g, "x", true);
+    go_on(g, "y", false);
+    rl_grammar_free(g);
+}
+
 static void bad_sources_say_why(void **state)
 {
     static const struct {
@@ -276,6 +359,8 @@ int main(void)
         cmocka_unit_test(every_text_matches_the_regex),
         cmocka_unit_test(every_text_follows_the_lark_grammar),
         cmocka_unit_test(clones_go_their_own_way),
+        cmocka_unit_test(waits_for_its_marker),
+        cmocka_unit_test(the_beginning_is_a_place),
         cmocka_unit_test(bad_sources_say_why),
         cmocka_unit_test(hostile_sources_end),
     };

@@ -1,0 +1,260 @@
+/* Calls in a model's text: every format, cut into pieces at every byte, with all that can look like
+ * a call and is none. */
+#include "../test.h"
+
+#include "guest/tool_reader.h"
+
+#include <string.h>
+
+static char names[2][RL_TOOL_NAME + 1] = { "get_weather", "f" };
+
+static rl_tools tools_of(const char *format)
+{
+    return (rl_tools){ .format = rl_tool_format_named(format), .n = 2, .names = names };
+}
+
+/* What the reader gave, as text: calls as [index name] and their arguments in ( ), bare text as it
+ * is; items that are neighbours are joined. */
+typedef struct shown {
+    rl_buf out;
+    bool in_args;
+} shown;
+
+static void show(shown *s, const rl_tool_item *item)
+{
+    if (s->in_args && item->part != RL_TOOL_ARGS) {
+        (void)rl_buf_adds(&s->out, ")");
+        s->in_args = false;
+    }
+    if (item->part == RL_TOOL_BEGIN)
+        (void)rl_buf_addf(&s->out, "[%u %.*s]", item->index, (int)item->n, item->p);
+    if (item->part == RL_TOOL_ARGS && !s->in_args) {
+        (void)rl_buf_adds(&s->out, "(");
+        s->in_args = true;
+    }
+    if (item->part != RL_TOOL_BEGIN)
+        (void)rl_buf_add(&s->out, item->p, item->n);
+}
+
+static void take(rl_tool_reader *r, shown *s, size_t cap)
+{
+    rl_tool_item item;
+
+    for (;;) {
+        bool ready = rl_tool_reader_ready(r);
+
+        assert_int_equal(rl_tool_reader_next(r, &item, cap), ready);
+        if (!ready)
+            return;
+        assert_true(item.n > 0);
+        assert_true(item.part == RL_TOOL_BEGIN || item.n <= cap);
+        show(s, &item);
+    }
+}
+
+/* Feeds text in pieces of `step` bytes (the first of `first`), taking items of at most cap bytes.
+ */
+static void feed(const char *format, const char *text, size_t first, size_t step, size_t cap,
+                 const char *want)
+{
+    rl_tools tools = tools_of(format);
+    size_t n = strlen(text), at = 0;
+    rl_tool_reader r;
+    shown s = { .in_args = false };
+
+    rl_buf_init(&s.out, 1 << 20);
+    rl_tool_reader_init(&r, &tools);
+    for (size_t k = first; at < n; k = step) {
+        if (k > n - at)
+            k = n - at;
+        rl_tool_reader_add(&r, text + at, k);
+        at += k;
+        take(&r, &s, cap);
+    }
+    rl_tool_reader_end(&r);
+    take(&r, &s, cap);
+    if (s.in_args)
+        (void)rl_buf_adds(&s.out, ")");
+    if (strcmp(s.out.data ? s.out.data : "", want) != 0)
+        fail_msg("%s in pieces of %zu, %zu: %s\ngave   %s\nwanted %s", format, first, step, text,
+                 s.out.data, want);
+    assert_false(r.in.failed);
+    rl_buf_deinit(&s.out);
+    rl_tool_reader_deinit(&r);
+}
+
+/* Whole, byte by byte, and in two pieces cut at every place. */
+static void expect(const char *format, const char *text, const char *want)
+{
+    size_t n = strlen(text);
+
+    feed(format, text, n, n, SIZE_MAX, want);
+    feed(format, text, 1, 1, SIZE_MAX, want);
+    feed(format, text, 1, 1, 4, want);
+    feed(format, text, n, n, 5, want);
+    for (size_t i = 1; i < n; i++)
+        feed(format, text, i, n, SIZE_MAX, want);
+}
+
+#define H(args)     "<tool_call>\n{\"name\": \"f\", \"arguments\": " args "}\n</tool_call>"
+#define H2(name, a) "<tool_call>\n{\"name\": \"" name "\", \"arguments\": " a "}\n</tool_call>"
+#define CUT(args)   "<tool_call>\n{\"name\": \"f\", \"arguments\": " args
+#define MORE(a)     "{\"name\": \"f\", \"arguments\": " a "}"
+#define LLAMA(a)    "{\"name\": \"f\", \"parameters\": " a "}"
+
+static void test_hermes(void **state)
+{
+    (void)state;
+    expect("hermes", H("{}"), "[0 f]({})");
+    expect("hermes", H2("get_weather", "{\"city\": \"Paris\"}"),
+           "[0 get_weather]({\"city\": \"Paris\"})");
+    expect("hermes", "Let me see.\n" H("{\"a\": 1}"), "Let me see.[0 f]({\"a\": 1})");
+    expect("hermes", H("{\"a\": 1}") "\n" H("{\"a\": 2}") "\n",
+           "[0 f]({\"a\": 1})[1 f]({\"a\": 2})");
+    expect("hermes", H("{}") "\nand so on ", "[0 f]({})\nand so on ");
+    /* the frame's white space is the model's own business */
+    expect("hermes", "<tool_call>{\"name\":\"f\" ,\n\"arguments\":{\"a\" :1} }</tool_call>",
+           "[0 f]({\"a\" :1})");
+}
+
+static void test_arguments(void **state)
+{
+    (void)state;
+    expect("hermes", H("{\"a\": {\"b\": [1, {}, []]}, \"c\": []}"),
+           "[0 f]({\"a\": {\"b\": [1, {}, []]}, \"c\": []})");
+    expect("hermes", H("{\"a\": \"}\\\"]{ </tool_call> <tool_call>\\\\\"}"),
+           "[0 f]({\"a\": \"}\\\"]{ </tool_call> <tool_call>\\\\\"})");
+    expect("hermes", H("{\"\xc3\xa9\": \"\xe6\x97\xa5\xf0\x9f\x98\x80\\u00e9\"}"),
+           "[0 f]({\"\xc3\xa9\": \"\xe6\x97\xa5\xf0\x9f\x98\x80\\u00e9\"})");
+}
+
+static void test_no_calls(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "plain",
+        " \n two lines \n ",
+        "\xc3\xa9\xe6\x97\xa5\xf0\x9f\x98\x80",
+        "<tool_cal",
+        "a < b <tool <tool_call <too",
+        "<tool_call>",
+        "<<tool_call>",
+        "<tool_call>\n{\"name\": \"f\"",
+        "<tool_call>\n{\"name\": \"f\"}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"undeclared\", \"arguments\": {}}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"f\", \"parameters\": {}}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"f\", \"arguments\": [1]}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"f\", \"arguments\": \"{}\"}\n</tool_call>",
+        "<tool_call>{\"name\": \"\", \"arguments\": {}}",
+        "<tool_call> <tool_call> x",
+        "</tool_call>",
+        "{\"name\": \"f\", \"arguments\": {}}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        expect("hermes", texts[i], texts[i]);
+    /* and the call behind one that is none is one */
+    expect("hermes", "<tool_call> no " H("{}"), "<tool_call> no[0 f]({})");
+    expect("hermes", "<tool_call>" H("{}"), "<tool_call>[0 f]({})");
+    expect("hermes", "<tool_ca" H("{}"), "<tool_ca[0 f]({})");
+}
+
+/* max_tokens may end a text anywhere. */
+static void test_cut(void **state)
+{
+    (void)state;
+    expect("hermes", CUT("{\"a\": \"x"), "[0 f]({\"a\": \"x)");
+    expect("hermes", CUT("{\"a\": 1}"), "[0 f]({\"a\": 1})");
+    expect("hermes", CUT("{\"a\": 1}}"), "[0 f]({\"a\": 1})");
+    expect("hermes", CUT("{\"a\": 1}}\n</tool"), "[0 f]({\"a\": 1})");
+    expect("hermes", CUT("{"), "[0 f]({)");
+    expect("hermes", CUT(""), "<tool_call>\n{\"name\": \"f\", \"arguments\": ");
+    expect("hermes", H("{}") "\n<tool_call>\n{\"na", "[0 f]({})\n<tool_call>\n{\"na");
+    /* what does not belong behind a call is text */
+    expect("hermes", CUT("{}, \"id\": 7}") " x", "[0 f]({}), \"id\": 7} x");
+    expect("hermes", CUT("{}} and"), "[0 f]({}) and");
+}
+
+static void test_mistral(void **state)
+{
+    (void)state;
+    expect("mistral", "[TOOL_CALLS] [" MORE("{}") "]", "[0 f]({})");
+    expect("mistral", "[TOOL_CALLS][" MORE("{\"a\": [1]}") "," MORE("{\"b\": \"], {\"}") "]",
+           "[0 f]({\"a\": [1]})[1 f]({\"b\": \"], {\"})");
+    expect("mistral", "text [TOOL_CALLS] [" MORE("{}") ", " MORE("{}") "] more",
+           "text[0 f]({})[1 f]({}) more");
+    expect("mistral", "[TOOL_CALLS] get_weather", "[TOOL_CALLS] get_weather");
+    expect("mistral", "[TOOL", "[TOOL");
+    expect("mistral", "[TOOL_CALLS] [" MORE("{}") ", {\"name\": \"g", "[0 f]({}), {\"name\": \"g");
+}
+
+static void test_llama(void **state)
+{
+    (void)state;
+    expect("llama", LLAMA("{}"), "[0 f]({})");
+    expect("llama", " \n" LLAMA("{\"a\": 1}") "\n", "[0 f]({\"a\": 1})");
+    expect("llama", "<|python_tag|>" LLAMA("{}"), "[0 f]({})");
+    expect("llama", LLAMA("{}") "; " LLAMA("{\"a\": 2}"), "[0 f]({})[1 f]({\"a\": 2})");
+    expect("llama", LLAMA("{}") " that is it", "[0 f]({}) that is it");
+    expect("llama", "<|python_tag|>print(1)", "<|python_tag|>print(1)");
+    /* a call is the beginning, or none */
+    expect("llama", "So: " LLAMA("{}"), "So: " LLAMA("{}"));
+    expect("llama", "{\"name\": \"Ann\"}", "{\"name\": \"Ann\"}");
+    expect("llama", "  {\"a\": 1}", "  {\"a\": 1}");
+}
+
+/* However long the text is in which a call might yet begin, it is not held for ever. */
+static void test_bounds(void **state)
+{
+    rl_tools tools = tools_of("hermes");
+    rl_tool_reader r;
+    rl_tool_item item;
+    size_t n = 0;
+
+    (void)state;
+    rl_tool_reader_init(&r, &tools);
+    rl_tool_reader_add(&r, "<tool_call>", 11);
+    for (size_t i = 0; i < 100 * RL_TOOL_HOLD; i++) {
+        rl_tool_reader_add(&r, " ", 1);
+        while (rl_tool_reader_next(&r, &item, SIZE_MAX)) {
+            assert_int_equal(item.part, RL_TOOL_TEXT);
+            n += item.n;
+        }
+        assert_true(r.in.len <= 2 * RL_TOOL_HOLD);
+    }
+    assert_true(n > 90 * RL_TOOL_HOLD);
+    rl_tool_reader_deinit(&r);
+}
+
+/* A character that does not fit is told of, and is still there. */
+static void test_small_room(void **state)
+{
+    rl_tools tools = tools_of("hermes");
+    rl_tool_reader r;
+    rl_tool_item item;
+
+    (void)state;
+    rl_tool_reader_init(&r, &tools);
+    rl_tool_reader_add(&r, "\xe6\x97\xa5x", 4);
+    assert_true(rl_tool_reader_next(&r, &item, 2));
+    assert_int_equal(item.n, 0);
+    assert_true(rl_tool_reader_next(&r, &item, 3));
+    assert_int_equal(item.n, 3);
+    assert_true(rl_tool_reader_next(&r, &item, 3));
+    assert_int_equal(item.n, 1);
+    assert_false(rl_tool_reader_next(&r, &item, 3));
+    rl_tool_reader_deinit(&r);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hermes),   cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_no_calls), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_mistral),  cmocka_unit_test(test_llama),
+        cmocka_unit_test(test_bounds),   cmocka_unit_test(test_small_room),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
