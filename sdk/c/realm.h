@@ -97,8 +97,8 @@ REALM_IMPORT(realm, decode)
 int32_t realm_decode(uint32_t model, const uint32_t *ids, uint32_t n_ids, void *out, size_t cap,
                      uint32_t flags);
 
-/* Messages and tools to token ids by the model's own template; answers the number of tokens.
- * May wait. */
+/* The prompt of a Request to token ids: messages and tools by the model's own template, prompt,
+ * or ids; answers the number of tokens. May wait. */
 REALM_IMPORT(realm, chat_tokens)
 int32_t realm_chat_tokens(uint32_t model, const char *request, size_t len, uint32_t *out_ids,
                           uint32_t cap);
@@ -204,8 +204,8 @@ int32_t realm_stream_close(uint32_t stream);
 REALM_IMPORT(realm, wait_any)
 int32_t realm_wait_any(const uint32_t *streams, uint32_t n_streams, int64_t timeout_ms);
 
-/* Writes the embeddings of a JSON list of 1 to 16 texts (or lists of ids), each scaled to
- * length 1; answers the number of floats. May wait. */
+/* Writes the embeddings of a JSON list of 1 to 2048 texts (or lists of ids), each scaled to
+ * length 1; capacity 0 asks for the size; answers the number of floats. May wait. */
 REALM_IMPORT(realm, embed)
 int32_t realm_embed(uint32_t model, const char *texts, size_t len, float *out_floats, uint32_t cap);
 

@@ -220,6 +220,7 @@ static realm_status post(rl_stream *s, const rl_stream_opts *o, realm_error *err
         .n_ids = o->n_ids,
         .sampler = s->sampler,
         .max_tokens = o->max_tokens,
+        .ignore_eog = o->ignore_eog,
         .stop_ids = s->stop_ids,
         .n_stop_ids = o->n_stop_ids,
         .want_logprob = o->logprobs,

@@ -34,6 +34,7 @@ typedef struct rl_stream_opts {
     uint32_t n_stop_ids;
     const char *const *stops; /* [n_stops] stop strings, copied; each 1..256 bytes, n_stops <= 16 */
     uint32_t n_stops;
+    bool ignore_eog;  /* goes on past tokens that end a text */
     size_t max_bytes; /* text ends (finish "length") at a character boundary; 0: no limit */
     bool logprobs;    /* tokens can be read beside the text */
     uint32_t n_top;   /* with logprobs: alternatives of each, <= RL_STREAM_TOP */

@@ -226,7 +226,7 @@ int64_t rl_abi_realm_encode(rl_call *c)
 
 int64_t rl_abi_realm_chat_tokens(rl_call *c)
 {
-    return run_text(c, RL_TEXT_CHAT_TOKENS, 0, ids_ready);
+    return run_text(c, RL_TEXT_PROMPT, 0, ids_ready);
 }
 
 int64_t rl_abi_realm_chat_render(rl_call *c)

@@ -99,6 +99,7 @@ static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_ge
                          .ids = g->ids,
                          .n_ids = g->n_ids,
                          .max_tokens = (uint32_t)s->promised,
+                         .ignore_eog = g->ignore_eog,
                          .stop_ids = g->stop_ids,
                          .n_stop_ids = g->n_stop_ids,
                          .stops = (const char *const *)g->stops,

@@ -27,6 +27,7 @@ typedef struct rl_gen {
     char *stops[RL_MAX_STOPS]; /* owned */
     uint32_t n_stops;
     size_t max_bytes; /* 0: no limit */
+    bool ignore_eog;  /* end tokens do not end it */
     bool logprobs;
     uint32_t n_top; /* alternatives of each token, with logprobs */
 } rl_gen;

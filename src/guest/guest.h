@@ -41,6 +41,7 @@ void rl_runtime_free(rl_runtime *rt); /* no run may be left; NULL is fine */
  */
 realm_status rl_program_load(rl_program **out, rl_runtime *rt, const void *wasm, size_t n,
                              realm_error *err) REALM_MUST_USE;
+rl_program *rl_program_ref(rl_program *p);
 void rl_program_unref(rl_program *p); /* runs hold their own reference; NULL is fine */
 
 /* What a module imports and exports, as JSON {imports: [{module, name, type, capability, known}],

@@ -58,8 +58,6 @@ struct rl_program {
     uint32_t caps; /* that its imports may need */
 };
 
-rl_program *rl_program_ref(rl_program *p);
-
 /* exports.c: reads the exports; names what is missing or has a wrong type. classic_abort: the
  * module imports env.abort (AssemblyScript). */
 realm_status rl_shape_read(rl_shape *out, const wasmtime_module_t *m, bool classic_abort,

@@ -5,6 +5,7 @@
 #include "guest/tools.h"
 
 #include "base/alloc.h"
+#include "base/dump.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -73,6 +74,17 @@ static realm_status read_logprobs(rl_gen *g, const json_t *root, realm_error *er
     return REALM_OK;
 }
 
+/* For measuring: the same number of tokens from any model. */
+static realm_status read_ignore_eos(rl_gen *g, const json_t *root, realm_error *err)
+{
+    const json_t *v = param(root, "ignore_eos");
+
+    if (v && !json_is_boolean(v))
+        return realm_fail(err, REALM_EINVAL, "ignore_eos must be true or false");
+    g->ignore_eog = json_is_true(v);
+    return REALM_OK;
+}
+
 /* One string or a list of them. */
 static realm_status read_stops(rl_gen *g, const json_t *root, realm_error *err)
 {
@@ -92,20 +104,14 @@ static realm_status read_stops(rl_gen *g, const json_t *root, realm_error *err)
     return st;
 }
 
-/* jansson hands out small pieces; the cap is the buffer's. */
-static int add_piece(const char *piece, size_t n, void *ctx)
-{
-    return rl_buf_add(ctx, piece, n) == REALM_OK ? 0 : -1;
-}
-
 realm_status rl_request_dump(rl_buf *text, json_t *v, realm_error *err)
 {
-    int rc;
+    realm_status st;
 
     rl_buf_init(text, REQUEST_MAX);
-    rc = v ? json_dump_callback(v, add_piece, text, JSON_COMPACT) : -1;
+    st = rl_dump(text, v);
     json_decref(v);
-    if (rc == 0)
+    if (st == REALM_OK)
         return REALM_OK;
     rl_buf_deinit(text);
     return realm_fail(err, REALM_ENOMEM, "no memory for the request");
@@ -389,6 +395,8 @@ static realm_status read_messages(rl_gen *g, const rl_lm *lm, const json_t *root
 /* The first of messages, ids and prompt that is there. */
 static realm_status read_prompt(rl_gen *g, const rl_lm *lm, const json_t *root, realm_error *err)
 {
+    bool bare = json_is_false(json_object_get(root, "add_special"));
+    uint32_t special = bare ? 0 : RL_ENCODE_ADD_SPECIAL;
     const json_t *prompt = json_object_get(root, "prompt");
     const json_t *ids = json_object_get(root, "ids");
     size_t n = 0;
@@ -402,8 +410,24 @@ static realm_status read_prompt(rl_gen *g, const rl_lm *lm, const json_t *root, 
         return realm_fail(err, REALM_EINVAL,
                           "a Request needs messages (a list), prompt (a string) or ids (a list)");
     st = rl_encode(rl_lm_vocab(lm), json_string_value(prompt), json_string_length(prompt),
-                   RL_ENCODE_ADD_SPECIAL | RL_ENCODE_PARSE_SPECIAL, &g->ids, &n, err);
+                   special | RL_ENCODE_PARSE_SPECIAL, &g->ids, &n, err);
     return take_ids(g, st, n, err);
+}
+
+realm_status rl_prompt_read(const rl_lm *lm, const char *json, size_t n, uint32_t **ids,
+                            size_t *n_ids, realm_error *err)
+{
+    rl_gen gen = { 0 };
+    json_t *root = load_object(json, n, "the Request", err);
+    realm_status st;
+
+    if (!root)
+        return REALM_EINVAL;
+    st = read_prompt(&gen, lm, root, err);
+    json_decref(root);
+    *ids = gen.ids;
+    *n_ids = gen.n_ids;
+    return st;
 }
 
 static realm_status check_n(const json_t *root, realm_error *err)
@@ -425,6 +449,8 @@ realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n,
     st = check_n(root, err);
     if (st == REALM_OK)
         st = read_max_tokens(gen, root, err);
+    if (st == REALM_OK)
+        st = read_ignore_eos(gen, root, err);
     if (st == REALM_OK)
         st = read_stops(gen, root, err);
     if (st == REALM_OK)
@@ -485,14 +511,15 @@ realm_status rl_texts_read(const rl_lm *lm, const char *json, size_t len, uint32
 {
     json_error_t why;
     json_t *root = json_loadb(json, len, JSON_ALLOW_NUL, &why);
-    size_t count = json_array_size(root);
+    const json_t *list = json_is_object(root) ? json_object_get(root, "input") : root;
+    size_t count = json_array_size(list);
     realm_status st = REALM_OK;
 
     *n = 0;
     if (count == 0 || count > most)
         st = realm_fail(err, REALM_EINVAL, "a JSON list of 1 to %u texts is needed", most);
     while (st == REALM_OK && *n < count) {
-        st = read_text(lm, json_array_get(root, *n), &ids[*n], &n_ids[*n], err);
+        st = read_text(lm, json_array_get(list, *n), &ids[*n], &n_ids[*n], err);
         (*n)++;
     }
     json_decref(root);

@@ -17,16 +17,14 @@ static realm_status chat_of(const rl_text_op *t, const rl_chat **chat, realm_err
     return *chat ? REALM_OK : err->status;
 }
 
-static realm_status work_chat(rl_text_op *t, realm_error *err)
+static realm_status render(rl_text_op *t, realm_error *err)
 {
     const rl_chat *chat;
     realm_status st = chat_of(t, &chat, err);
 
     if (st != REALM_OK)
         return st;
-    if (t->kind == RL_TEXT_CHAT_RENDER)
-        return rl_chat_render(chat, t->text, t->n, &t->out, err);
-    return rl_chat_tokens(chat, rl_lm_vocab(t->lm), t->text, t->n, &t->ids, &t->n_ids, err);
+    return rl_chat_render(chat, t->text, t->n, &t->out, err);
 }
 
 /* Helper thread; a short encode also on the worker. */
@@ -39,6 +37,9 @@ static void text_work(rl_op *base)
     case RL_TEXT_ENCODE:
         base->status =
             rl_encode(rl_lm_vocab(t->lm), t->text, t->n, t->flags, &t->ids, &t->n_ids, err);
+        break;
+    case RL_TEXT_PROMPT:
+        base->status = rl_prompt_read(t->lm, t->text, t->n, &t->ids, &t->n_ids, err);
         break;
     case RL_TEXT_REQUEST:
         base->status = rl_request_read(&t->gen, t->lm, t->text, t->n, err);
@@ -53,7 +54,7 @@ static void text_work(rl_op *base)
         base->status = rl_event_check(t->text, t->n, err);
         break;
     default:
-        base->status = work_chat(t, err);
+        base->status = render(t, err);
     }
 }
 

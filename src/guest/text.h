@@ -12,7 +12,7 @@
 
 typedef enum rl_text_kind {
     RL_TEXT_ENCODE,      /* -> ids */
-    RL_TEXT_CHAT_TOKENS, /* a chat request -> ids */
+    RL_TEXT_PROMPT,      /* a Request -> the ids of its prompt */
     RL_TEXT_CHAT_RENDER, /* a chat request -> out */
     RL_TEXT_REQUEST,     /* a Request -> gen, its ids included */
     RL_TEXT_PARAMS,      /* parameters of generate_seq -> gen, without a prompt */
@@ -51,13 +51,17 @@ void *rl_items_dup(const rl_arg *a);
 /* request.c: reads a Request; fills gen and its ids. Helper thread. */
 realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n,
                              realm_error *err) REALM_MUST_USE;
+/* Its prompt alone: messages by the model's template, a prompt (without the tokens that begin a
+ * text when "add_special" is false) or ids. *ids [*n_ids] is rl_alloc'ed, also after a failure. */
+realm_status rl_prompt_read(const rl_lm *lm, const char *json, size_t n, uint32_t **ids,
+                            size_t *n_ids, realm_error *err) REALM_MUST_USE;
 /* The part of a Request that is not the sampler's: max_tokens, stop, logprobs. "" is {}. */
 realm_status rl_gen_read(rl_gen *gen, const char *json, size_t n, realm_error *err) REALM_MUST_USE;
 /* A sampler for the model by parameters as rl_sample_params_parse has them. "" is {}: greedy. */
 realm_status rl_sampler_read(rl_sampler **out, rl_lm *lm, const char *json, size_t n,
                              realm_error *err) REALM_MUST_USE;
-/* Reads a JSON list of 1 to `most` texts, strings or lists of ids; ids[i] [n_ids[i]] are
- * rl_alloc'ed, also after a failure. -> how many into *n */
+/* Reads a JSON list of 1 to `most` texts, strings or lists of ids, or a Request with one as
+ * "input"; ids[i] [n_ids[i]] are rl_alloc'ed, also after a failure. -> how many into *n */
 realm_status rl_texts_read(const rl_lm *lm, const char *json, size_t len, uint32_t most,
                            uint32_t **ids, uint32_t *n_ids, uint32_t *n,
                            realm_error *err) REALM_MUST_USE;
