@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Starts a server, drives it with realm-load at several numbers of clients, stops it.
+"""Realm's server beside llama-server under the same load, both up, in alternating pairs.
 
-usage: LLAMA_BIN=FOLDER bench/load/peer.py [--clients 1,4,16,64] [--settings all] MODEL.gguf...
+usage: LLAMA_BIN=FOLDER bench/load/peer.py [--clients 1,4,16,64] [--pairs 7] MODEL.gguf...
 
-A side is a server as one starts it: SIDES below has a function that gives its command and the address
-that answers 200 when it is ready. llama-server runs with repack on and off and flash attention on and
-off (--settings all); the best setting of a number of clients is its figure. Prompts are distinct, 238
-tokens, 64 tokens are generated, temperature 0. The bench ends when answers failed or tokens were not
-what was asked for: shorter streams, a usage that cannot be. Everything goes to bench/results/load-*.json,
-which names files but no folders."""
+For each number of clients llama-server's settings (repack on and off, flash attention on and off) are tried
+once, and its best one is paired with Realm, in alternating order. Prompts are distinct, 238 tokens, 64 tokens are
+generated, temperature 0. Figures are the medians over the pairs of the ratios of tokens per second (higher is
+better) and of the median times to the first token (lower is better). Realm serves the model of its registry that has the file's
+name. The bench ends when answers failed or tokens were not what was asked for: shorter streams, a usage that
+cannot be. Everything goes to bench/results/load-*.json, which names files but no folders."""
 import argparse
 import collections
 import datetime
@@ -19,6 +19,7 @@ import pathlib
 import platform
 import shlex
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,11 +29,12 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOAD = pathlib.Path(os.environ.get("REALM_LOAD") or ROOT / "build/release/bench/load/realm-load")
+REALM = ROOT / "build/release/realm"
 LLAMA = pathlib.Path(os.environ.get("LLAMA_BIN", "."))
 SLOT_TOKENS = 512  # context of one stream: prompt, answer and a margin
 SETTINGS = {f"repack={'on' if repack else 'off'} fa={fa}": (repack, fa) for repack in (True, False) for fa in ("on", "off")}
 
-Side = collections.namedtuple("Side", "command ready env extra")  # extra: members of each request
+Side = collections.namedtuple("Side", "name setting command ready env extra")  # extra: members of each request
 
 
 def llama_server(file, setting, port, args):
@@ -41,10 +43,14 @@ def llama_server(file, setting, port, args):
                "-c", args.slots * SLOT_TOKENS, "-b", 2048, "-ub", 512, "-t", args.threads, "-tb", args.threads,
                "-fa", fa, "--cache-ram", 0, "--log-disable"]
     command += [] if repack else ["--no-repack"]
-    return Side(command, f"http://127.0.0.1:{port}/health", {"LD_LIBRARY_PATH": str(LLAMA)}, {"cache_prompt": False})
+    return Side("llama-server", setting, command, f"http://127.0.0.1:{port}/health", {"LD_LIBRARY_PATH": str(LLAMA)},
+                {"cache_prompt": False})
 
 
-SIDES = {"llama-server": llama_server}
+def realm(file, port, args):
+    command = [REALM, "serve", "--port", port]
+    return Side("realm", "", command, f"http://127.0.0.1:{port}/health", {"REALM_THREADS": str(args.threads)},
+                {"model": file.stem})
 
 
 def free_port():
@@ -107,7 +113,8 @@ def drive(side, pid, clients, args):
     url = side.ready.rsplit("/", 1)[0]
     command = [LOAD, url, "-c", clients, "-n", n, "-p", args.prompt_tokens, "-m", args.max_tokens, "--seed", args.seed,
                "--pid", pid, "--json"]
-    command += ["--extra", json.dumps(side.extra)] if side.extra else []
+    command += ["--extra", json.dumps(side.extra)]
+    command += ["--completions"] if args.completions else []
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{shown(command)}\n{done.stdout[-2000:]}{done.stderr}")
@@ -132,24 +139,50 @@ def show(name, model, setting, clients, r):
           f"{r['client']['cpu_us_per_event']:>7.1f}", flush=True)
 
 
-def measure(name, file, setting, args):
-    side = SIDES[name](file, setting, free_port(), args)
-    rows = []
-    with Running(side, args.patience) as pid:
-        for clients in args.clients:
-            report, command = drive(side, pid, clients, args)
-            check(report, args)
-            show(name, file.stem, setting, clients, report)
-            rows.append({"side": name, "model": file.stem, "setting": setting, "clients": clients, "report": report,
-                         "server_command": shown(side.command), "load_command": shown(command)})
-    return rows
+def measure(side, pid, model, clients, args):
+    report, command = drive(side, pid, clients, args)
+    check(report, args)
+    show(side.name, model, side.setting, clients, report)
+    return {"side": side.name, "model": model, "setting": side.setting, "clients": clients, "report": report,
+            "server_command": shown(side.command), "load_command": shown(command)}
 
 
-def write(out, started, digests, args, rows):
+def best_setting(file, clients, args, rows):
+    """llama-server's, by one run each."""
+    for setting in SETTINGS:
+        side = llama_server(file, setting, free_port(), args)
+        with Running(side, args.patience) as pid:
+            rows.append({**measure(side, pid, file.stem, clients, args), "trial": True})
+    return max(rows[-len(SETTINGS):], key=lambda r: r["report"]["tokens_per_s"])["setting"]
+
+
+def ratios(pairs):
+    """-> medians of Realm / peer: tokens per second, median time to the first token"""
+    return [statistics.median(mine["report"][what][part] / theirs["report"][what][part] if part else
+                              mine["report"][what] / theirs["report"][what] for mine, theirs in pairs)
+            for what, part in (("tokens_per_s", None), ("first_ms", "p50"))]
+
+
+def compare(file, clients, args, rows):
+    """-> one line of the summary"""
+    setting = args.setting or best_setting(file, clients, args, rows)
+    mine, theirs = realm(file, free_port(), args), llama_server(file, setting, free_port(), args)
+    pairs = []
+    with Running(mine, args.patience) as my_pid, Running(theirs, args.patience) as their_pid:
+        for at in range(args.pairs):
+            order = [(mine, my_pid), (theirs, their_pid)]
+            done = {side.name: measure(side, pid, file.stem, clients, args) for side, pid in (order if at % 2 else order[::-1])}
+            pairs.append((done["realm"], done["llama-server"]))
+            rows.extend(pairs[-1])
+    speed, first = ratios(pairs)
+    return {"model": file.stem, "clients": clients, "setting": setting, "tokens_per_s": speed, "first_ms": first}
+
+
+def write(out, started, digests, args, rows, figures):
     out.parent.mkdir(exist_ok=True)
     rule = {k: v for k, v in vars(args).items() if k != "models"}
     out.write_text(json.dumps({"time": started.isoformat(), "kernel": platform.release(), "cpu": cpu(), "rule": rule,
-                               "sha256": digests, "results": rows}, indent=1) + "\n")
+                               "sha256": digests, "figures": figures, "results": rows}, indent=1) + "\n")
 
 
 def cpu():
@@ -166,9 +199,10 @@ def numbers(text):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", type=pathlib.Path, help="GGUF files")
-    parser.add_argument("--sides", default=",".join(SIDES))
     parser.add_argument("--clients", type=numbers, default=[1, 4, 16, 64])
-    parser.add_argument("--settings", default="repack=on fa=on", help="'all' or one of: " + ", ".join(SETTINGS))
+    parser.add_argument("--setting", choices=list(SETTINGS), help="llama-server's, instead of trying all")
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--completions", action="store_true", help="/v1/completions: for models without a chat template")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--slots", type=int, help="streams that the server has room for (default: the most clients)")
     parser.add_argument("--rounds", type=int, default=4, help="requests of each client")
@@ -179,8 +213,6 @@ def arguments():
     parser.add_argument("--patience", type=float, default=120, help="seconds for a server to become ready")
     args = parser.parse_args()
     args.slots = args.slots or max(args.clients)
-    if args.settings != "all" and args.settings not in SETTINGS:
-        parser.error(f"--settings: all, or one of {', '.join(SETTINGS)}")
     return args
 
 
@@ -189,14 +221,16 @@ def main():
     started = datetime.datetime.now(datetime.timezone.utc)
     out = ROOT / "bench/results" / f"load-{started:%Y%m%d-%H%M%S}.json"
     digests = {f.stem: hashlib.sha256(f.read_bytes()).hexdigest() for f in args.models}
-    rows = []
+    rows, figures = [], []
     print(f"{'side':<13} {'model':<20} {'setting':<18} {'n':>4} {'tokens/s':>9} {'ttft p50':>9} {'p99':>9} "
           f"{'gap p50':>8} {'p99':>8} {'whole p50':>9} {'tok/CPUs':>8} {'foreign':>7} {'us/ev':>7}")
     for file in args.models:
-        for name in args.sides.split(","):
-            for setting in SETTINGS if args.settings == "all" else [args.settings]:
-                rows += measure(name, file, setting, args)
-                write(out, started, digests, args, rows)
+        for clients in args.clients:
+            figures.append(compare(file, clients, args, rows))
+            write(out, started, digests, args, rows, figures)
+    for f in figures:
+        print(f"{f['model']:<20} {f['clients']:>4} clients: tokens/s {f['tokens_per_s']:.2f} x, "
+              f"first token {f['first_ms']:.2f} x of llama-server ({f['setting']})")
     print(f"written to {out.relative_to(ROOT)}")
 
 

@@ -60,14 +60,23 @@ static void drain(rl_server *s, const sigset_t *set, int64_t seconds)
     }
 }
 
+static realm_status load_program(void *r, const char *name, rl_program **out, realm_error *err)
+{
+    return rl_lib_serve_program(r, name, out, err);
+}
+
 static int serve(rl_cli *c, const rl_config *config, const sigset_t *set)
 {
     rl_server_opts o = options(config);
     rl_server *s = NULL;
+    rl_lib_programs p;
     realm_error err;
-    realm_status st = rl_lib_serve_begin(c->r, &o.runtime, &o.chat, &o.home, &err);
+    realm_status st = rl_lib_serve_begin(c->r, &o.runtime, &p, &o.home, &err);
     int signal;
 
+    o.builtin = (rl_server_programs){ p.chat, p.embed, p.tokenize, p.detokenize };
+    o.load = load_program;
+    o.ctx = c->r;
     if (st == REALM_OK)
         st = rl_server_start(&s, &o, &err);
     if (st == REALM_OK) {
@@ -78,7 +87,7 @@ static int serve(rl_cli *c, const rl_config *config, const sigset_t *set)
         drain(s, set, rl_config_get(config, "drain_seconds")->number);
     }
     rl_server_free(s);
-    rl_lib_serve_end(o.chat);
+    rl_lib_serve_end(&p);
     return st == REALM_OK ? RL_EXIT_OK : rl_cli_fail(&err);
 }
 

@@ -225,11 +225,13 @@ const rl_verb rl_verbs[] = {
                  "realm key revoke 7m4qk2x9c0ta" },
     { VERB(serve, 0, 0, NULL), .synopsis = "[--host ADDRESS] [--port N]",
       .summary = "answer OpenAI's API over HTTP",
-      .about = "GET /v1/models, POST /v1/chat/completions and /v1/completions, whole or streamed; "
-               "/livez "
-               "and /readyz for supervisors. Each completion runs the built-in chat program in a "
-               "sandbox "
-               "of its own. On this machine alone no key is needed until there is one (realm key "
+      .about = "OpenAI's API: /v1/chat/completions, /v1/completions, /v1/responses, "
+               "/v1/embeddings, "
+               "/v1/models; /tokenize and /detokenize; /livez and /readyz for supervisors. Each "
+               "answer is a run of a program in a sandbox of its own: a built-in one, or the "
+               "installed "
+               "one that the request names as its model (PROGRAM or PROGRAM@MODEL). On this "
+               "machine alone no key is needed until there is one (realm key "
                "new); any "
                "other address needs keys. Settings come from realm.toml, the environment and these "
                "options (realm config shows them). SIGTERM or Ctrl-C lets what runs end.",

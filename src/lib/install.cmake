@@ -19,7 +19,7 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${public})
 
 add_library(realm_shared SHARED $<TARGET_OBJECTS:rl_lib>)
 target_link_libraries(realm_shared PRIVATE realm_flags rl_base rl_gguf rl_token rl_model rl_engine
-    rl_store rl_guest realm_chat_wasm)
+    rl_store rl_guest realm_builtin_wasm)
 target_link_options(realm_shared PRIVATE -Wl,--version-script=${map} -Wl,--gc-sections)
 target_include_directories(realm_shared INTERFACE ${CMAKE_SOURCE_DIR}/include)
 set_target_properties(realm_shared PROPERTIES OUTPUT_NAME realm VERSION ${PROJECT_VERSION}
@@ -41,12 +41,12 @@ endif()
 set(librealm ${CMAKE_CURRENT_BINARY_DIR}/librealm.a)
 set(object ${CMAKE_CURRENT_BINARY_DIR}/realm.o)
 add_custom_command(OUTPUT ${librealm}
-    COMMAND ${merge} -o ${object} -Wl,--whole-archive ${archives} $<TARGET_FILE:realm_chat_wasm>
+    COMMAND ${merge} -o ${object} -Wl,--whole-archive ${archives} $<TARGET_FILE:realm_builtin_wasm>
             -Wl,--no-whole-archive
     COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${object}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${librealm}
     COMMAND ${CMAKE_AR} qcs ${librealm} ${object}
-    DEPENDS ${archive_targets} realm_chat_wasm VERBATIM COMMENT "librealm.a")
+    DEPENDS ${archive_targets} realm_builtin_wasm VERBATIM COMMENT "librealm.a")
 add_custom_target(realm_static ALL DEPENDS ${librealm})
 
 # How to find it: pkg-config and CMake packages, both good wherever the files are moved together.

@@ -2,7 +2,7 @@
 #include "lib/internal.h"
 
 #include "base/alloc.h"
-#include "programs/chat_wasm.h"
+#include "programs/builtin.h"
 
 #include <stdio.h>
 #include <string.h>

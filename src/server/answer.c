@@ -1,21 +1,23 @@
-/* Answer: one completion from its request to its last byte.
+/* Answer: one request that programs answer, from its body to its last byte. Each choice is a run.
  *
  * It is born in the http thread, read and started by the intake thread, and read from by exactly
  * one thread at a time: the intake until its stream begins (so that a failure before the first
- * token is an HTTP status), the http thread from then on. Its run tells of news; the answer is in
- * the intake's queue once at most. When the exchange is over (`done`) the intake closes the run and
- * frees the answer. */
-#include "server/chunk.h"
+ * token is an HTTP status), the http thread from then on. Its runs tell of news; the answer is in
+ * the intake's queue once at most. When the exchange is over (`done`) the intake closes the runs
+ * and frees the answer. */
+#include "server/internal.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "base/clock.h"
+#include "base/log.h"
 
 #include <string.h>
 
 #define PIECE_MAX ((size_t)64 << 10) /* the largest event of a reply */
-#define SSE_MAX   ((size_t)1 << 20)
-#define BODY_MAX  ((size_t)32 << 20)
+#define SSE_MAX   ((size_t)16 << 20) /* what the pieces read at once may become */
+#define SSE_FULL  ((size_t)64 << 10) /* nothing more is read beside so much */
+#define BODY_MAX  ((size_t)256 << 20)
+#define INPUT_MAX ((size_t)32 << 20)
 #define IDLE_NS   50000000
 
 /* Of a run: what a request may ask for is bounded by the model's context and by its own max_tokens.
@@ -25,22 +27,22 @@
 
 typedef enum phase {
     PHASE_NEW,     /* not read yet */
-    PHASE_WAITING, /* the run goes; nothing was sent */
-    PHASE_STREAM,  /* the http thread reads the run */
+    PHASE_WAITING, /* the runs go; nothing was sent */
+    PHASE_STREAM,  /* the http thread reads the runs */
     PHASE_SENT,    /* a whole answer, or a failure */
 } phase;
 
 typedef struct rl_answer {
     rl_server *server;    /* borrowed */
     rl_http_exchange *ex; /* counted */
-    rl_run *run;          /* owned; NULL before it starts. Under lock until then */
-    rl_openai asked;
-    rl_chunk_head head;
-    rl_chunk_sum sum;
-    rl_buf sse;  /* of a stream: not sent yet */
-    bool opened; /* of a stream: its first event was written */
-    bool closed; /* of a stream: its last event was written */
-    bool ended;  /* the run is closed */
+    rl_ask ask;
+    rl_said said;
+    rl_run **runs; /* owned; [said.n], NULL: not started. Under lock until all have */
+    uint32_t turn; /* of a stream: the choice that is read next */
+    rl_buf sse;    /* of a stream: not sent yet */
+    bool opened;   /* of a stream: its first events were written */
+    bool closed;   /* of a stream: its last event was written */
+    bool ended;    /* the runs are closed */
     _Atomic int phase;
     atomic_bool queued, done;
     pthread_mutex_t lock;
@@ -53,9 +55,10 @@ static void answer_free(rl_answer *a)
 {
     rl_server *s = a->server;
 
-    rl_openai_deinit(&a->asked);
-    rl_chunk_sum_deinit(&a->sum);
+    rl_said_deinit(&a->said);
+    rl_ask_deinit(&a->ask);
     rl_buf_deinit(&a->sse);
+    rl_free(a->runs);
     (void)pthread_mutex_destroy(&a->lock);
     rl_http_unref(a->ex);
     rl_free(a);
@@ -72,7 +75,7 @@ static void schedule(rl_answer *a)
     RL_ASSERT(st == REALM_OK);
 }
 
-/* Worker thread: the run's reply has something, or the run is over. */
+/* Worker thread: a run's reply has something, or the run is over. */
 static void on_news(void *ctx)
 {
     rl_answer *a = ctx;
@@ -89,8 +92,9 @@ static void on_gone(void *ctx)
 
     (void)pthread_mutex_lock(&a->lock);
     a->gone = true;
-    if (a->run)
-        rl_run_cancel(a->run);
+    for (uint32_t i = 0; a->runs && i < a->said.n; i++)
+        if (a->runs[i])
+            rl_run_cancel(a->runs[i]);
     (void)pthread_mutex_unlock(&a->lock);
 }
 
@@ -102,7 +106,7 @@ static void on_done(void *ctx)
     schedule(a);
 }
 
-void rl_answer_begin(rl_server *s, rl_http_exchange *ex, bool chat)
+void rl_answer_begin(rl_server *s, rl_http_exchange *ex, rl_api api)
 {
     /* The http thread alone adds to the count, so it cannot pass the limit. */
     bool full = atomic_load(&s->n_answers) >= s->max_answers;
@@ -116,11 +120,9 @@ void rl_answer_begin(rl_server *s, rl_http_exchange *ex, bool chat)
     }
     a->server = s;
     a->ex = rl_http_ref(ex);
-    a->asked.chat = chat;
+    a->ask.api = api;
     (void)pthread_mutex_init(&a->lock, NULL);
-    rl_buf_init(&a->asked.request, 0);
     rl_buf_init(&a->sse, SSE_MAX);
-    rl_chunk_sum_init(&a->sum);
     atomic_fetch_add(&s->n_answers, 1);
     if (rl_http_watch(ex, on_gone, on_done, a) == REALM_OK)
         schedule(a);
@@ -128,30 +130,79 @@ void rl_answer_begin(rl_server *s, rl_http_exchange *ex, bool chat)
         answer_free(a); /* the client left already */
 }
 
-/* ---- the http thread: a stream --------------------------------------------------------------- */
+/* ---- reading runs: the thread whose turn it is ----------------------------------------------- */
 
-/* What the run has now, as events. -> false: it has failed, and its stream with it */
-static void read_more(rl_answer *a, char *piece)
+/* Choices that ended before without a word have their last event now. */
+static void open_events(rl_answer *a, rl_buf *sse)
 {
+    a->opened = true;
+    a->said.wire->open(&a->said, sse);
+    for (uint32_t i = 0; i < a->said.n; i++)
+        if (a->said.choices[i].over)
+            a->said.wire->finish(&a->said, &a->said.choices[i], sse);
+}
+
+/* One piece of choice c, or its end. -> whether there was something; *failed: the run did, and why
+ * is in *err */
+static bool read_choice(rl_answer *a, rl_choice *c, char *piece, rl_buf *sse, bool *failed,
+                        rl_run_result *result)
+{
+    rl_run *run = a->runs[c->index];
     rl_reply_kind kind;
     size_t n = 0;
 
-    while (a->sse.len == 0 && rl_run_read(a->run, &kind, piece, PIECE_MAX, &n, 0) == REALM_OK &&
-           n > 0)
-        rl_chunk_add(&a->head, &a->sum, kind, piece, n, &a->sse);
+    if (c->over)
+        return false;
+    if (rl_run_read(run, &kind, piece, PIECE_MAX, &n, 0) == REALM_OK && n > 0) {
+        if (sse && kind != RL_REPLY_LOG && !a->opened)
+            open_events(a, sse);
+        rl_said_add(&a->said, c, kind, piece, n, sse);
+        return true;
+    }
+    if (!rl_run_done(run, result))
+        return false;
+    *failed = result->status != REALM_OK || (!a->opened && result->http_status >= 400);
+    if (!*failed)
+        rl_said_end(&a->said, c, result, a->opened ? sse : NULL);
+    return true;
 }
 
-static void close_stream(rl_answer *a)
+static bool all_over(const rl_answer *a)
+{
+    uint32_t n = 0;
+
+    while (n < a->said.n && a->said.choices[n].over)
+        n++;
+    return n == a->said.n;
+}
+
+/* ---- the http thread: a stream --------------------------------------------------------------- */
+
+static void fail_stream(rl_answer *a, const realm_error *err)
+{
+    a->closed = true;
+    a->said.wire->fail(&a->said, err, &a->sse);
+    on_gone(a); /* nobody reads the other choices */
+}
+
+/* A piece of each choice in turn, until there is enough to send or nothing more to read. */
+static void read_more(rl_answer *a, char *piece)
 {
     rl_run_result result;
+    bool failed = false;
+    uint32_t idle = 0;
 
-    if (a->closed || a->sse.len > 0 || !rl_run_done(a->run, &result))
-        return;
-    a->closed = true;
-    if (result.status == REALM_OK)
-        rl_chunk_close(&a->head, &a->sum, &result, a->asked.include_usage, &a->sse);
-    else
-        rl_chunk_error(&result.err, &a->sse);
+    while (!a->closed && idle < a->said.n && a->sse.len < SSE_FULL) {
+        rl_choice *c = &a->said.choices[a->turn++ % a->said.n];
+
+        idle = read_choice(a, c, piece, &a->sse, &failed, &result) ? 0 : idle + 1;
+        if (failed)
+            fail_stream(a, &result.err);
+    }
+    if (!a->closed && all_over(a)) {
+        a->closed = true;
+        a->said.wire->close(&a->said, &a->sse);
+    }
 }
 
 static ssize_t fill(void *ctx, char *buf, size_t cap)
@@ -160,10 +211,9 @@ static ssize_t fill(void *ctx, char *buf, size_t cap)
     rl_answer *a = ctx;
     size_t n;
 
-    if (!a->closed)
+    if (!a->closed && a->sse.len == 0)
         read_more(a, piece);
-    close_stream(a);
-    if (a->sse.failed)
+    if (a->sse.failed || a->said.failed)
         return -2;
     n = a->sse.len < cap ? a->sse.len : cap;
     if (n == 0)
@@ -173,35 +223,50 @@ static ssize_t fill(void *ctx, char *buf, size_t cap)
     return (ssize_t)n;
 }
 
-/* ---- the intake thread ----------------------------------------------------------------------- */
+/* ---- the intake thread: starting ------------------------------------------------------------- */
 
 static void fail(rl_answer *a, const realm_error *err, const char *param)
 {
     atomic_store(&a->phase, PHASE_SENT);
     rl_reply_error(a->ex, err, param);
+    on_gone(a); /* what had begun has no reader */
 }
 
-static realm_status start_run(rl_answer *a, realm_error *err)
+/* What a program may hear of the request, and never a credential. */
+static uint32_t gather_headers(const rl_answer *a, rl_header *out)
 {
-    rl_server *s = a->server;
-    rl_run_opts o = { .program = s->o.chat,
-                      .model = a->asked.model,
-                      .input = a->asked.request.data,
-                      .n_input = a->asked.request.len,
-                      .caps = RL_CAP_INFER,
-                      .max_tokens = RUN_TOKENS,
-                      .max_output = RUN_OUTPUT,
-                      .notify = on_news,
-                      .ctx = a };
+    static const char *const names[] = { "User-Agent", "Accept-Language", "Traceparent",
+                                         "X-Request-Id", "X-Session-Id" };
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < RL_COUNT(names); i++) {
+        const char *value = rl_http_header(a->ex, names[i]);
+
+        if (value)
+            out[n++] = (rl_header){ names[i], value };
+    }
+    return n;
+}
+
+/* Starts choice i. */
+static realm_status start_run(rl_answer *a, uint32_t i, rl_run_opts *o, realm_error *err)
+{
     rl_run *run = NULL;
     realm_status st;
+    rl_buf input;
     bool gone;
 
-    st = rl_run_start(&run, s->o.runtime, &o, err);
+    rl_buf_init(&input, INPUT_MAX);
+    st = rl_ask_request(&a->ask, i, &input, err);
+    o->input = input.data;
+    o->n_input = input.len;
+    if (st == REALM_OK)
+        st = rl_run_start(&run, a->server->o.runtime, o, err);
+    rl_buf_deinit(&input);
     if (st != REALM_OK)
         return st;
     (void)pthread_mutex_lock(&a->lock);
-    a->run = run;
+    a->runs[i] = run;
     gone = a->gone;
     (void)pthread_mutex_unlock(&a->lock);
     if (gone)
@@ -209,96 +274,157 @@ static realm_status start_run(rl_answer *a, realm_error *err)
     return REALM_OK;
 }
 
+static realm_status start_runs(rl_answer *a, rl_program *program, const char *model,
+                               realm_error *err)
+{
+    rl_header headers[8];
+    rl_run_opts o = { .program = program,
+                      .model = model[0] ? model : NULL,
+                      .headers = headers,
+                      .n_headers = gather_headers(a, headers),
+                      .caps = RL_CAP_INFER | RL_CAP_LAYERS,
+                      .max_tokens = RUN_TOKENS,
+                      .max_output = RUN_OUTPUT,
+                      .notify = on_news,
+                      .ctx = a };
+    realm_status st = REALM_OK;
+
+    for (uint32_t i = 0; i < a->said.n && st == REALM_OK; i++)
+        st = start_run(a, i, &o, err);
+    return st;
+}
+
+/* Says what it will say, and to whom its runs belong. */
+static realm_status prepare(rl_answer *a, realm_error *err)
+{
+    static const rl_wire *const wires[RL_N_APIS] = {
+        [RL_API_CHAT] = &rl_wire_chat,           [RL_API_TEXT] = &rl_wire_text,
+        [RL_API_RESPONSES] = &rl_wire_responses, [RL_API_EMBED] = &rl_wire_embed,
+        [RL_API_TOKENIZE] = &rl_wire_tokenize,   [RL_API_DETOKENIZE] = &rl_wire_detokenize,
+    };
+    rl_run **runs = rl_alloc_array(rl_ask_choices(&a->ask), sizeof(void *));
+
+    if (runs && rl_said_init(&a->said, wires[a->ask.api], &a->ask)) {
+        (void)pthread_mutex_lock(&a->lock);
+        a->runs = runs;
+        (void)pthread_mutex_unlock(&a->lock);
+        return REALM_OK;
+    }
+    rl_free(runs);
+    return realm_fail(err, REALM_ENOMEM, "no memory for the answer");
+}
+
 static void take_request(rl_answer *a)
 {
-    bool chat = a->asked.chat;
-    const char *param = NULL;
+    char model[RL_NAME_MAX + 1];
+    rl_program *program = NULL;
+    rl_ask_why why = { .param = "" };
     realm_error err;
     size_t n;
     const char *body = rl_http_body(a->ex, &n);
+    realm_status st = rl_ask_read(&a->ask, a->ask.api, body, n, &why, &err);
 
     atomic_store(&a->phase, PHASE_WAITING);
-    if (rl_openai_read(&a->asked, chat, body, n, &param, &err) != REALM_OK) {
-        fail(a, &err, param);
-        return;
-    }
-    rl_reply_id(a->head.id, chat ? "chatcmpl-" : "cmpl-");
-    a->head.created_s = rl_clock_unix_s();
-    a->head.model = a->asked.model;
-    a->head.chat = chat;
-    a->head.logprobs = a->asked.logprobs;
-    if (start_run(a, &err) != REALM_OK)
-        fail(a, &err, NULL);
+    if (st == REALM_OK)
+        st = prepare(a, &err);
+    if (st == REALM_OK)
+        st = rl_programs_find(a->server, &a->ask, &program, model, &err);
+    if (st == REALM_OK)
+        st = start_runs(a, program, model, &err);
+    rl_program_unref(program);
+    if (st != REALM_OK)
+        fail(a, &err, why.param[0] ? why.param : NULL);
+    else if (a->ask.api == RL_API_CHAT || (a->ask.api == RL_API_TEXT && !a->ask.echo))
+        rl_ask_deinit(&a->ask); /* what was sent is not looked at again */
 }
+
+/* ---- the intake thread: until something is sent ---------------------------------------------- */
 
 /* From here on the http thread reads; what was read before lies in sse. */
 static void begin_stream(rl_answer *a)
 {
-    static const rl_http_field headers[] = { { "Cache-Control", "no-cache" }, { NULL, NULL } };
+    rl_http_field fields[RL_REPLY_FIELDS];
     const rl_http_answer answer = { .status = 200,
                                     .type = "text/event-stream",
-                                    .headers = headers };
+                                    .headers = rl_reply_fields(a->ex, 200, "Cache-Control",
+                                                               "no-cache", fields) };
     const rl_http_source source = { .fill = fill, .ctx = a };
-
     realm_status st;
 
     atomic_store(&a->phase, PHASE_STREAM);
     st = rl_http_stream(a->ex, &answer, &source);
     if (st == REALM_OK)
         return;
-    on_gone(a); /* the run has no reader */
+    on_gone(a); /* the runs have no reader */
     if (st == REALM_ENOMEM)
         rl_reply_complain(a->ex,
                           &(rl_complaint){ .status = 503, .text = "no memory for a stream" });
 }
 
-static void send_whole(rl_answer *a, const rl_run_result *result)
+static void send_whole(rl_answer *a)
 {
     rl_buf body;
 
     atomic_store(&a->phase, PHASE_SENT);
     rl_buf_init(&body, BODY_MAX);
-    rl_chunk_whole(&a->head, &a->sum, result, &body);
-    rl_reply_json(a->ex, 200, &body);
+    a->said.wire->whole(&a->said, &body);
+    if (!a->said.complaint) {
+        body.failed = body.failed || a->said.failed;
+        rl_reply_json(a->ex, 200, &body);
+        return;
+    }
+    rl_buf_deinit(&body);
+    rl_reply_complain(a->ex, &(rl_complaint){ .status = a->said.param ? 400 : 502,
+                                              .param = a->said.param,
+                                              .text = a->said.complaint });
+}
+
+/* A program may choose the status of its failure, and says what is wrong as its text. */
+static void fail_run(rl_answer *a, const rl_choice *c, const rl_run_result *result)
+{
+    if (result->status != REALM_OK) {
+        fail(a, &result->err, NULL);
+        return;
+    }
+    atomic_store(&a->phase, PHASE_SENT);
+    rl_reply_complain(a->ex, &(rl_complaint){ .status = (int)result->http_status,
+                                              .text = c->text.data ? c->text.data : "refused" });
+    on_gone(a);
 }
 
 /* Reads what there is. A stream begins with its first piece. */
 static void look(rl_answer *a, char *piece)
 {
-    rl_buf *sse = a->asked.stream ? &a->sse : NULL;
+    rl_buf *sse = a->ask.stream ? &a->sse : NULL;
     rl_run_result result;
-    rl_reply_kind kind;
-    size_t n = 0;
+    bool failed = false;
 
-    while (rl_run_read(a->run, &kind, piece, PIECE_MAX, &n, 0) == REALM_OK && n > 0) {
-        if (sse && kind != RL_REPLY_LOG && !a->opened)
-            rl_chunk_open(&a->head, sse);
-        a->opened = a->opened || kind != RL_REPLY_LOG;
-        rl_chunk_add(&a->head, &a->sum, kind, piece, n, sse);
-        if (sse && a->opened) {
-            begin_stream(a);
-            return;
+    for (uint32_t i = 0; i < a->said.n; i++) {
+        rl_choice *c = &a->said.choices[i];
+
+        while (!a->opened && read_choice(a, c, piece, sse, &failed, &result)) {
+            if (failed) {
+                fail_run(a, c, &result);
+                return;
+            }
         }
     }
-    if (!rl_run_done(a->run, &result))
+    if (!a->opened && !all_over(a))
         return;
-    if (result.status != REALM_OK) {
-        fail(a, &result.err, NULL);
-    } else if (sse) {
-        rl_chunk_open(&a->head, sse);
+    if (sse && !a->opened)
+        open_events(a, sse); /* programs that said nothing */
+    if (sse)
         begin_stream(a);
-    } else {
-        send_whole(a, &result);
-    }
+    else
+        send_whole(a);
 }
 
-/* Closing waits until the run tells nothing any more; what it told meanwhile is one more task at
- * most.
- */
+/* Closing waits until the runs tell nothing any more; what they told meanwhile is one more task at
+ * most. */
 static void finish(rl_answer *a)
 {
-    if (!a->ended)
-        rl_run_close(a->run);
+    for (uint32_t i = 0; a->runs && !a->ended && i < a->said.n; i++)
+        rl_run_close(a->runs[i]);
     a->ended = true;
     if (!atomic_exchange(&a->queued, true))
         answer_free(a);
@@ -316,14 +442,25 @@ static void attend(rl_answer *a, char *piece)
         take_request(a);
         break;
     case PHASE_WAITING:
-        if (a->run)
-            look(a, piece);
+        look(a, piece);
         break;
     case PHASE_STREAM:
         rl_http_wake(a->ex); /* told just before the http thread became the reader */
         break;
     default:
         break;
+    }
+}
+
+void rl_answer_write_used(rl_server *s)
+{
+    rl_store_key *k;
+    realm_error err;
+
+    while (s->used_keys && (k = rl_queue_pop(s->used_keys, 0)) != NULL) {
+        if (rl_store_key_used(s->intake_store, k, &err) != REALM_OK)
+            rl_log(RL_LOG_WARN, "the use of a key was not written down: %s", err.text);
+        rl_free(k);
     }
 }
 
@@ -338,6 +475,7 @@ void *rl_answer_intake(void *server)
 
         if (a)
             attend(a, piece);
+        rl_answer_write_used(s);
     }
     rl_free(piece);
     return NULL;

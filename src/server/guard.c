@@ -2,10 +2,15 @@
  * and over a network only who has a key. */
 #include "server/internal.h"
 
+#include "base/alloc.h"
+#include "base/clock.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#define NOTE_S 60 /* a key's last use is known to the minute */
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
@@ -113,6 +118,22 @@ static const char *bearer(const rl_http_exchange *ex)
     return value + strspn(value, " ");
 }
 
+/* That a key is used is written by the intake: this thread must not wait for a disk. A note that
+ * finds no room is no loss, the next use makes another. */
+static void note_use(rl_server *s, const rl_store_key *row)
+{
+    rl_store_key *note;
+
+    if (rl_clock_unix_s() - row->last_used_s < NOTE_S)
+        return;
+    note = rl_alloc(sizeof *note);
+    if (!note)
+        return;
+    *note = *row;
+    if (rl_queue_push(s->used_keys, note) != REALM_OK)
+        rl_free(note);
+}
+
 bool rl_guard_key(rl_server *s, rl_http_exchange *ex)
 {
     rl_complaint c = { .status = 401, .code = "invalid_api_key" };
@@ -123,8 +144,10 @@ bool rl_guard_key(rl_server *s, rl_http_exchange *ex)
     if (!s->needs_key)
         return true;
     c.text = "a key is needed: send Authorization: Bearer rk_... (realm key new makes one)";
-    if (key && rl_store_key_check(s->store, key, strlen(key), &row, &err) == REALM_OK)
+    if (key && rl_store_key_check(s->store, key, strlen(key), &row, &err) == REALM_OK) {
+        note_use(s, &row);
         return true;
+    }
     if (key && err.status != REALM_EAUTH) {
         rl_reply_error(ex, &err, NULL);
         return false;

@@ -2,6 +2,7 @@
 #ifndef RL_SERVER_INTERNAL_H
 #define RL_SERVER_INTERNAL_H
 
+#include "server/said.h"
 #include "server/server.h"
 
 #include "base/buf.h"
@@ -12,14 +13,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define RL_SERVER_ID 41 /* "chatcmpl-" and 32 digits, with a NUL, or shorter */
-
 struct rl_server {
     rl_server_opts o; /* its texts and lists are owned */
     rl_http *http;
-    rl_store *store; /* of the http thread */
+    rl_store *store;              /* of the http thread */
+    rl_store *intake_store;       /* of the intake thread */
+    struct rl_programs *programs; /* of the intake thread; owned */
     bool needs_key;
     rl_queue *intake;     /* rl_answer; each is in it once at most */
+    rl_queue *used_keys;  /* rl_store_key, rl_alloc'ed: their use is to be written down */
     uint32_t max_answers; /* so many fit it; those of clients that have left count until closed */
     pthread_t thread;
     bool has_thread;
@@ -34,7 +36,8 @@ typedef enum rl_principal { RL_ANYONE, RL_KEY_HOLDER } rl_principal;
 typedef struct rl_route {
     const char *method, *path; /* a path ending in '/' takes one more part */
     rl_principal who;
-    void (*handle)(rl_server *s, rl_http_exchange *ex);
+    void (*handle)(rl_server *s, rl_http_exchange *ex, const struct rl_route *r);
+    rl_api api; /* of what programs answer */
 } rl_route;
 
 extern const rl_route rl_routes[];
@@ -63,8 +66,16 @@ typedef struct rl_complaint {
     const char *text;
 } rl_complaint;
 
-/* n random hex digits behind a prefix. */
-void rl_reply_id(char out[RL_SERVER_ID], const char *prefix);
+#define RL_REPLY_FIELDS 8
+
+/* A prefix and 32 random hex digits. */
+void rl_reply_id(char out[RL_ANSWER_ID], const char *prefix);
+/* The header fields of an answer: one of its own (name NULL: none), and what a page of an origin
+ * that may call needs to read it. -> out */
+const rl_http_field *rl_reply_fields(const rl_http_exchange *ex, int status, const char *name,
+                                     const char *value, rl_http_field out[RL_REPLY_FIELDS]);
+/* What a page may send, before it does. */
+void rl_reply_preflight(rl_http_exchange *ex);
 /* Sends a JSON body, which is taken; a failed body becomes 503. */
 void rl_reply_json(rl_http_exchange *ex, int status, rl_buf *body);
 void rl_reply_complain(rl_http_exchange *ex, const rl_complaint *c);
@@ -72,23 +83,21 @@ void rl_reply_complain(rl_http_exchange *ex, const rl_complaint *c);
 void rl_reply_error(rl_http_exchange *ex, const realm_error *err, const char *param);
 void rl_reply_put_error(rl_buf *body, const rl_complaint *c);
 
-/* ---- request.c: intake thread */
+/* ---- programs.c: intake thread */
 
-typedef struct rl_openai {
-    char model[RL_NAME_MAX + 1];
-    bool chat, stream, include_usage, logprobs;
-    rl_buf request; /* the Request of the guest ABI, as JSON */
-} rl_openai;
-
-/* Translates a body. -> OK, or a status with err and *param (constant, or NULL) */
-realm_status rl_openai_read(rl_openai *out, bool chat, const char *body, size_t n,
-                            const char **param, realm_error *err) REALM_MUST_USE;
-void rl_openai_deinit(rl_openai *o);
+/* Which program answers, and with which model: "PROGRAM@MODEL", "PROGRAM" (model is ""), or the
+ * built-in one of that API with a model. *out is a reference.
+ * -> OK | ENOTFOUND | EINVAL | why a program could not be loaded */
+realm_status rl_programs_find(rl_server *s, const rl_ask *ask, rl_program **out,
+                              char model[RL_NAME_MAX + 1], realm_error *err) REALM_MUST_USE;
+void rl_programs_free(struct rl_programs *p); /* NULL is fine */
 
 /* ---- answer.c */
 
-/* Takes a complete request for a completion. http thread. */
-void rl_answer_begin(rl_server *s, rl_http_exchange *ex, bool chat);
+/* Takes a complete request for what a program answers. http thread. */
+void rl_answer_begin(rl_server *s, rl_http_exchange *ex, rl_api api);
 void *rl_answer_intake(void *server); /* the intake thread */
+/* Writes down which keys were used: the intake thread, or when there is none. */
+void rl_answer_write_used(rl_server *s);
 
 #endif

@@ -1,6 +1,7 @@
 /* Replies: JSON bodies, ids, and failures as OpenAI's clients expect them. */
 #include "server/internal.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -11,7 +12,7 @@
 #define ERROR_MAX ((size_t)16 << 10)
 #define DIGITS    32u
 
-void rl_reply_id(char out[RL_SERVER_ID], const char *prefix)
+void rl_reply_id(char out[RL_ANSWER_ID], const char *prefix)
 {
     static const char hex[] = "0123456789abcdef";
     uint8_t bytes[DIGITS / 2];
@@ -20,16 +21,55 @@ void rl_reply_id(char out[RL_SERVER_ID], const char *prefix)
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         memset(bytes, (int)(rl_clock_ns() & 255), sizeof bytes); /* an id, not a secret */
     memcpy(out, prefix, n);
-    for (size_t i = 0; i < DIGITS && n + 1 < RL_SERVER_ID; i++)
+    for (size_t i = 0; i < DIGITS && n + 1 < RL_ANSWER_ID; i++)
         out[n++] = hex[bytes[i / 2] >> i % 2 * 4 & 15];
     out[n] = 0;
+}
+
+/* Whoever passed the guard may read the answer; 403 and 421 are the guard's own. */
+const rl_http_field *rl_reply_fields(const rl_http_exchange *ex, int status, const char *name,
+                                     const char *value, rl_http_field out[RL_REPLY_FIELDS])
+{
+    const char *origin = rl_http_header(ex, "Origin");
+    size_t n = 0;
+
+    if (name)
+        out[n++] = (rl_http_field){ name, value };
+    if (origin && status != 403 && status != 421) {
+        out[n++] = (rl_http_field){ "Access-Control-Allow-Origin", origin };
+        out[n++] = (rl_http_field){ "Access-Control-Expose-Headers", "X-Request-Id, Retry-After" };
+        out[n++] = (rl_http_field){ "Vary", "Origin" };
+    }
+    out[n] = (rl_http_field){ NULL, NULL };
+    return out;
+}
+
+void rl_reply_preflight(rl_http_exchange *ex)
+{
+    static const rl_http_field rules[] = {
+        { "Access-Control-Allow-Methods", "GET, POST" },
+        { "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id" },
+        { "Access-Control-Max-Age", "600" },
+    };
+    rl_http_field fields[RL_REPLY_FIELDS + 3];
+    size_t n = 0;
+
+    (void)rl_reply_fields(ex, 204, NULL, NULL, fields);
+    while (fields[n].name)
+        n++;
+    for (size_t i = 0; i < RL_COUNT(rules); i++)
+        fields[n++] = rules[i];
+    fields[n] = (rl_http_field){ NULL, NULL };
+    (void)rl_http_reply(ex, &(rl_http_answer){ .status = 204, .headers = fields }, NULL, 0);
 }
 
 static void send(rl_http_exchange *ex, int status, const char *header, const char *value,
                  rl_buf *body)
 {
-    rl_http_field fields[2] = { { header, value }, { NULL, NULL } };
-    rl_http_answer a = { .status = status, .type = "application/json", .headers = fields };
+    rl_http_field fields[RL_REPLY_FIELDS];
+    rl_http_answer a = { .status = status,
+                         .type = "application/json",
+                         .headers = rl_reply_fields(ex, status, header, value, fields) };
     size_t n = body->len;
 
     /* A client that has left needs no answer, and one without memory for it gets the next. */

@@ -25,99 +25,139 @@ static void put_status(rl_http_exchange *ex, int status, const char *word)
     rl_reply_json(ex, status, &body);
 }
 
-static void live(rl_server *s, rl_http_exchange *ex)
+static void live(rl_server *s, rl_http_exchange *ex, const rl_route *r)
 {
     (void)s;
+    (void)r;
     put_status(ex, 200, "ok");
 }
 
-static void ready(rl_server *s, rl_http_exchange *ex)
+static void ready(rl_server *s, rl_http_exchange *ex, const rl_route *r)
 {
     bool going = atomic_load(&s->draining);
 
+    (void)r;
     put_status(ex, going ? 503 : 200, going ? "draining" : "ok");
 }
 
 /* ---- models ---------------------------------------------------------------------------------- */
 
-static void put_model(rl_json *j, const rl_store_model *m)
+static void put_row(rl_json *j, const char *name, int64_t created_s, const char *owner)
 {
     rl_json_object(j, NULL);
-    rl_json_string(j, "id", m->name);
+    rl_json_string(j, "id", name);
     rl_json_string(j, "object", "model");
-    rl_json_int(j, "created", m->created_s);
-    rl_json_string(j, "owned_by", "realm");
+    rl_json_int(j, "created", created_s);
+    rl_json_string(j, "owned_by", owner);
     rl_json_end_object(j);
 }
 
-static void models(rl_server *s, rl_http_exchange *ex)
+static realm_status put_models(rl_server *s, rl_json *j, realm_error *err)
 {
     rl_store_model *list = NULL;
-    realm_error err;
     size_t n = 0;
+    realm_status st = rl_store_model_list(s->store, &list, &n, err);
+
+    for (size_t i = 0; i < n; i++)
+        put_row(j, list[i].name, list[i].created_s, "realm");
+    rl_free(list);
+    return st;
+}
+
+/* A program answers like a model. */
+static realm_status put_programs(rl_server *s, rl_json *j, realm_error *err)
+{
+    rl_store_program *list = NULL;
+    size_t n = 0;
+    realm_status st = rl_store_program_list(s->store, &list, &n, err);
+
+    for (size_t i = 0; i < n; i++)
+        put_row(j, list[i].name, list[i].created_s, "realm-program");
+    rl_free(list);
+    return st;
+}
+
+static void models(rl_server *s, rl_http_exchange *ex, const rl_route *r)
+{
+    realm_error err;
     rl_json j;
     rl_buf body;
+    realm_status st;
 
-    if (rl_store_model_list(s->store, &list, &n, &err) != REALM_OK) {
-        rl_reply_error(ex, &err, NULL);
-        return;
-    }
+    (void)r;
     rl_buf_init(&body, MODELS_MAX);
     j = rl_json_on(&body);
     rl_json_object(&j, NULL);
     rl_json_string(&j, "object", "list");
     rl_json_array(&j, "data");
-    for (size_t i = 0; i < n; i++)
-        put_model(&j, &list[i]);
+    st = put_models(s, &j, &err);
+    if (st == REALM_OK)
+        st = put_programs(s, &j, &err);
     rl_json_end_array(&j);
     rl_json_end_object(&j);
-    rl_free(list);
-    rl_reply_json(ex, 200, &body);
+    if (st == REALM_OK) {
+        rl_reply_json(ex, 200, &body);
+        return;
+    }
+    rl_buf_deinit(&body);
+    rl_reply_error(ex, &err, NULL);
+}
+
+static realm_status put_named(rl_server *s, const char *name, rl_json *j, realm_error *err)
+{
+    rl_store_program p;
+    rl_store_model m;
+
+    if (rl_store_program_get(s->store, name, &p, err) == REALM_OK) {
+        put_row(j, p.name, p.created_s, "realm-program");
+        return REALM_OK;
+    }
+    if (rl_store_model_get(s->store, name, &m, err) != REALM_OK)
+        return err->status;
+    put_row(j, m.name, m.created_s, "realm");
+    return REALM_OK;
 }
 
 /* The rest of the path is the name, slashes and all. */
-static void model(rl_server *s, rl_http_exchange *ex)
+static void model(rl_server *s, rl_http_exchange *ex, const rl_route *r)
 {
-    const char *name = rl_http_path(ex) + strlen("/v1/models/");
-    rl_store_model m;
     realm_error err;
     rl_json j;
     rl_buf body;
 
-    if (rl_store_model_get(s->store, name, &m, &err) != REALM_OK) {
-        if (err.status == REALM_EINVAL) /* no model can have that name */
-            err.status = REALM_ENOTFOUND;
-        rl_reply_error(ex, &err, "model");
-        return;
-    }
     rl_buf_init(&body, MODELS_MAX);
     j = rl_json_on(&body);
-    put_model(&j, &m);
-    rl_reply_json(ex, 200, &body);
+    if (put_named(s, rl_http_path(ex) + strlen(r->path), &j, &err) == REALM_OK) {
+        rl_reply_json(ex, 200, &body);
+        return;
+    }
+    rl_buf_deinit(&body);
+    if (err.status == REALM_EINVAL) /* no model can have that name */
+        err.status = REALM_ENOTFOUND;
+    rl_reply_error(ex, &err, "model");
 }
 
-/* ---- completions ----------------------------------------------------------------------------- */
+/* ---- what programs answer -------------------------------------------------------------------- */
 
-static void chat(rl_server *s, rl_http_exchange *ex)
+static void answer(rl_server *s, rl_http_exchange *ex, const rl_route *r)
 {
-    rl_answer_begin(s, ex, true);
-}
-
-static void complete(rl_server *s, rl_http_exchange *ex)
-{
-    rl_answer_begin(s, ex, false);
+    rl_answer_begin(s, ex, r->api);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
 const rl_route rl_routes[] = {
-    { "GET", "/livez", RL_ANYONE, live },
-    { "GET", "/readyz", RL_ANYONE, ready },
-    { "GET", "/health", RL_ANYONE, ready },
-    { "GET", "/v1/models", RL_KEY_HOLDER, models },
-    { "GET", "/v1/models/", RL_KEY_HOLDER, model },
-    { "POST", "/v1/chat/completions", RL_KEY_HOLDER, chat },
-    { "POST", "/v1/completions", RL_KEY_HOLDER, complete },
+    { "GET", "/livez", RL_ANYONE, live, 0 },
+    { "GET", "/readyz", RL_ANYONE, ready, 0 },
+    { "GET", "/health", RL_ANYONE, ready, 0 },
+    { "GET", "/v1/models", RL_KEY_HOLDER, models, 0 },
+    { "GET", "/v1/models/", RL_KEY_HOLDER, model, 0 },
+    { "POST", "/v1/chat/completions", RL_KEY_HOLDER, answer, RL_API_CHAT },
+    { "POST", "/v1/completions", RL_KEY_HOLDER, answer, RL_API_TEXT },
+    { "POST", "/v1/responses", RL_KEY_HOLDER, answer, RL_API_RESPONSES },
+    { "POST", "/v1/embeddings", RL_KEY_HOLDER, answer, RL_API_EMBED },
+    { "POST", "/tokenize", RL_KEY_HOLDER, answer, RL_API_TOKENIZE },
+    { "POST", "/detokenize", RL_KEY_HOLDER, answer, RL_API_DETOKENIZE },
 };
 const size_t rl_n_routes = RL_COUNT(rl_routes);
 
@@ -159,6 +199,10 @@ void rl_routes_admit(void *ctx, rl_http_exchange *ex)
 
     if (!rl_guard_host(s, ex) || !rl_guard_origin(s, ex))
         return;
+    if (strcmp(rl_http_method(ex), "OPTIONS") == 0 && rl_http_header(ex, "Origin")) {
+        rl_reply_preflight(ex);
+        return;
+    }
     r = rl_route_find(rl_http_method(ex), rl_http_path(ex), &known);
     if (!r) {
         rl_reply_complain(ex, &(rl_complaint){ .status = known ? 405 : 404,
@@ -176,7 +220,7 @@ void rl_routes_handle(void *ctx, rl_http_exchange *ex)
     const rl_route *r = rl_route_find(rl_http_method(ex), rl_http_path(ex), &known);
 
     RL_ASSERT(r); /* it was admitted */
-    r->handle(ctx, ex);
+    r->handle(ctx, ex, r);
 }
 
 void rl_routes_refuse(void *ctx, int status, const char *text, rl_buf *body)

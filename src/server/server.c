@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define CONNECTIONS 4096u
+#define USED_KEYS   64u
 
 static char **copy_list(const char *const *list, size_t n)
 {
@@ -52,7 +53,8 @@ static realm_status start_intake(rl_server *s, realm_error *err)
     /* An answer outlives its connection for a moment, so there may be more of them. */
     s->max_answers = most * 2;
     s->intake = rl_queue_new(s->max_answers);
-    if (!s->intake)
+    s->used_keys = rl_queue_new(USED_KEYS);
+    if (!s->intake || !s->used_keys)
         return realm_fail(err, REALM_ENOMEM, "no memory for the server");
     rc = pthread_create(&s->thread, NULL, rl_answer_intake, s);
     s->has_thread = rc == 0;
@@ -87,6 +89,8 @@ realm_status rl_server_start(rl_server **out, const rl_server_opts *opts, realm_
     st = copy_options(s, opts, err);
     if (st == REALM_OK)
         st = rl_store_open(&s->store, s->o.home, err);
+    if (st == REALM_OK)
+        st = rl_store_open(&s->intake_store, s->o.home, err);
     if (st == REALM_OK)
         st = rl_guard_init(s, err);
     if (st == REALM_OK)
@@ -128,7 +132,11 @@ void rl_server_free(rl_server *s)
     atomic_store(&s->stopping, true);
     if (s->has_thread)
         (void)pthread_join(s->thread, NULL);
+    rl_answer_write_used(s); /* what the intake left */
+    rl_queue_free(s->used_keys);
     rl_queue_free(s->intake);
+    rl_programs_free(s->programs);
+    rl_store_close(s->intake_store);
     rl_store_close(s->store);
     free_list(s->o.hosts, s->o.n_hosts);
     free_list(s->o.origins, s->o.n_origins);

@@ -20,12 +20,22 @@ typedef enum rl_server_keys {
     RL_SERVER_KEYS_NO, /* only on a loopback address */
 } rl_server_keys;
 
+/* The programs behind the API, borrowed: completions of every kind, embeddings (bytes of floats),
+ * and the texts and ids of /tokenize and /detokenize. */
+typedef struct rl_server_programs {
+    rl_program *chat, *embed, *tokenize, *detokenize;
+} rl_server_programs;
+
 typedef struct rl_server_opts {
     const char *address; /* NULL: 127.0.0.1 */
     uint16_t port;       /* 0: any free one */
     const char *home;    /* of the registry: keys and names of models */
     rl_runtime *runtime; /* borrowed; outlives the server */
-    rl_program *chat;    /* borrowed: the program behind completions */
+    rl_server_programs builtin;
+    /* Loads an installed program; *out is a reference. Called on the intake thread; may take as
+     * long as compiling does. -> OK | ENOTFOUND | ... NULL: there are none */
+    realm_status (*load)(void *ctx, const char *name, rl_program **out, realm_error *err);
+    void *ctx;
     rl_server_keys keys;
     const char *const *hosts; /* [n_hosts] names a request's Host may have */
     size_t n_hosts;

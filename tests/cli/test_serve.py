@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """realm serve: a live server, plain HTTP and JSON; whole and streamed answers, failures in OpenAI's shape,
 keys, hosts and origins, clients that leave, and the end."""
+import base64
 import http.client
 import json
 import signal
 import socket
+import struct
 import subprocess
 import unittest
 
-from house import BIN, Case
+from house import BIN, GUESTS, Case
 
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 12, "temperature": 0}
 
@@ -166,11 +168,12 @@ class Served(Case):
         self.failed({"model": "tiny"}, 400, "messages", param="messages")
         self.failed({**HELLO, "model": "none"}, 404, "none")
         self.failed({**HELLO, "model": "../etc/passwd"}, 400)
-        self.failed({**HELLO, "messages": [{"content": "x"}]}, 400, "role", param="messages")
+        self.failed({**HELLO, "messages": [{"content": "x"}]}, 400, "role", param="messages[0]")
         self.failed({**HELLO, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400,
-                    param="messages: a part that is no text")
-        self.failed({**HELLO, "tools": [{"type": "function"}]}, 400, "not offered", param="tools")
-        self.failed({**HELLO, "n": 2}, 400, "not offered", param="n")
+                    param="messages[0].content[0]")
+        self.failed({**HELLO, "tools": [{"type": "web_search"}]}, 400, "not offered", param="tools[0].type")
+        self.failed({**HELLO, "tools": [{"type": "function"}]}, 400, "tools[0]")
+        self.failed({**HELLO, "n": 9}, 400, param="n")
         for key in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "max_tokens", "top_k", "min_p"):
             for value in (-3, 1e308, "1", [], 2**63):
                 status, _, text = self.server.ask("POST", "/v1/chat/completions", {**HELLO, key: value})
@@ -182,11 +185,68 @@ class Served(Case):
         self.server.json("GET", "/v1/nothing", status=404)
         self.server.json("POST", "/v1/chat/completions", {**HELLO, "unheard_of": 1, "user": None})
 
+    def test_choices_are_what_each_is_alone(self):
+        ask = {"model": "tiny", "prompt": ["the water", "a bird"], "max_tokens": 8, "seed": 7}
+        together = self.server.json("POST", "/v1/completions", {**ask, "n": 2, "echo": True})
+        texts = [c["text"] for c in together["choices"]]
+        self.assertEqual([c["index"] for c in together["choices"]], [0, 1, 2, 3])
+        self.assertEqual(len(set(texts)), 4)
+        for at, prompt in enumerate(ask["prompt"]):
+            alone = self.server.json("POST", "/v1/completions", {**ask, "prompt": prompt})
+            self.assertEqual(texts[2 * at], prompt + alone["choices"][0]["text"])
+        events = self.server.events("/v1/completions", {**ask, "n": 2, "echo": True})
+        for at in range(4):
+            said = "".join(c["text"] for e in events for c in e["choices"] if c["index"] == at)
+            self.assertEqual(said, texts[at])
+        self.assertEqual(together["usage"]["prompt_tokens"],
+                         sum(self.server.json("POST", "/v1/completions", {**ask, "prompt": p})["usage"]["prompt_tokens"]
+                             for p in ask["prompt"]))
+
+    def test_embeddings_and_tokens(self):
+        texts = [f"the water {n}" for n in range(40)]
+        many = self.server.json("POST", "/v1/embeddings", {"model": "tiny", "input": texts})
+        one = self.server.json("POST", "/v1/embeddings", {"model": "tiny", "input": texts[33]})
+        self.assertEqual(many["data"][33]["embedding"], one["data"][0]["embedding"])
+        self.assertNotEqual(many["data"][32]["embedding"], one["data"][0]["embedding"])
+        self.assertAlmostEqual(sum(x * x for x in one["data"][0]["embedding"]), 1, 5)
+        packed = self.server.json("POST", "/v1/embeddings", {"model": "tiny", "input": texts[33], "encoding_format": "base64"})
+        raw = base64.b64decode(packed["data"][0]["embedding"])
+        for x, y in zip(struct.unpack(f"<{len(raw) // 4}f", raw), one["data"][0]["embedding"], strict=True):
+            self.assertAlmostEqual(x, y, 7)
+        said = self.server.json("POST", "/tokenize", {"model": "tiny", "prompt": "the water", "return_token_strs": True,
+                                                      "add_special_tokens": False})
+        self.assertEqual(said["tokens"], self.json("tokenize", "tiny", "--text", "the water", "--json")["ids"])
+        self.assertEqual((said["count"], len(said["token_strs"])), (len(said["tokens"]), len(said["tokens"])))
+        self.assertEqual(self.server.json("POST", "/detokenize", {"model": "tiny", "tokens": said["tokens"]})["prompt"].strip(),
+                         "the water")
+        chat = self.server.json("POST", "/tokenize", {"model": "tiny", "messages": HELLO["messages"]})
+        usage = self.server.json("POST", "/v1/chat/completions", HELLO)["usage"]
+        self.assertEqual(chat["count"], usage["prompt_tokens"])
+
+    def test_a_program_is_a_model(self):
+        chat = GUESTS / "chat.wasm"
+        self.realm("program", "add", str(chat), "--name", "mine")
+        said = self.server.json("POST", "/v1/chat/completions", {**HELLO, "model": "mine@tiny"})
+        self.assertEqual(said["model"], "mine@tiny")
+        self.assertEqual(said["choices"], self.server.json("POST", "/v1/chat/completions", HELLO)["choices"])
+        self.assertIn("mine", [m["id"] for m in self.server.json("GET", "/v1/models")["data"]])
+        self.assertEqual(self.server.json("GET", "/v1/models/mine")["owned_by"], "realm-program")
+        self.failed({**HELLO, "model": "mine"}, 404, "without a model")
+        self.failed({**HELLO, "model": "yours@tiny"}, 404, "yours")
+        self.realm("program", "rm", "mine")
+        self.failed({**HELLO, "model": "mine@tiny"}, 404, "mine")
+
     def test_other_hosts_and_origins(self):
         for host, status in (("localhost", 200), ("127.0.0.1:1", 200), ("[::1]", 200), ("evil.example", 421)):
             self.server.json("GET", "/v1/models", headers={"Host": host}, status=status)
         self.server.json("GET", "/v1/models", headers={"Origin": "https://evil.example"}, status=403)
-        self.server.json("GET", "/v1/models", headers={"Origin": f"http://127.0.0.1:{self.server.port}"})
+        own = f"http://127.0.0.1:{self.server.port}"
+        status, fields, _ = self.server.ask("GET", "/v1/models", headers={"Origin": own})
+        self.assertEqual((status, fields["access-control-allow-origin"]), (200, own))
+        status, fields, _ = self.server.ask("OPTIONS", "/v1/chat/completions", headers={"Origin": own})
+        self.assertEqual((status, fields["access-control-allow-origin"]), (204, own))
+        status, fields, _ = self.server.ask("OPTIONS", "/v1/chat/completions", headers={"Origin": "https://evil.example"})
+        self.assertEqual((status, "access-control-allow-origin" in fields), (403, False))
 
     def test_a_client_that_leaves_frees_the_engine(self):
         body = json.dumps({**HELLO, "temperature": 1, "max_tokens": 100000, "stream": True, "logit_bias": {}}).encode()

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""What serving costs: tokens per CPU second of `realm serve` beside the engine alone, in alternating pairs.
+
+usage: bench/load/overhead.py [--clients 64] [--max-tokens 128] [--pairs 7] NAME...
+
+The engine's side is `realm bench` in the same width: prompt and generated tokens per second of all its threads,
+which it keeps busy. Serving's side is a closed loop of so many streams; from the CPU seconds of the whole machine
+the client's are taken away. The figure is the time that the engine needs for what was served (prompts and tokens)
+over what serving took: 1.00 means that HTTP, JSON and guests cost nothing. Results: bench/results/overhead-*.json"""
+import argparse
+import datetime
+import json
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+
+import peer
+
+
+def bench(name, args):
+    """-> tokens per second of prompts, of generating in so many streams"""
+    command = [peer.REALM, "bench", name, "-p", "512", "-n", "0", "-b", str(args.clients), "-t", str(args.threads), "--json"]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    rates = {r["test"]: r["tokens_per_second"] for r in json.loads(done.stdout)["results"]}
+    return rates["pp512"], rates[f"tg64x{args.clients}"]
+
+
+def served(side, pid, args):
+    """-> CPU seconds of the machine less the client's, prompt tokens, generated tokens"""
+    report, _ = peer.drive(side, pid, args.clients, args)
+    peer.check(report, args)
+    prompts = report["prompt"]["tokens"]
+    return report["machine"]["busy_s"] - report["client"]["cpu_s"], prompts, report["tokens"]
+
+
+def measure(name, args):
+    side = peer.realm(pathlib.Path(name), peer.free_port(), args)
+    rows = []
+    with peer.Running(side, 120) as pid:
+        served(side, pid, args)  # the model is loaded with the first request
+        for at in range(args.pairs):
+            first = bench(name, args) if at % 2 else None
+            cpu, prompts, tokens = served(side, pid, args)
+            pp, tg = first or bench(name, args)
+            ratio = args.threads * (prompts / pp + tokens / tg) / cpu
+            rows.append({"cpu_s": cpu, "prompt_tokens": prompts, "tokens": tokens, "bench_pp": pp, "bench_tg": tg, "ratio": ratio})
+            print(f"{name:<20} {args.clients:>3} streams: {cpu:6.2f} CPU s for {prompts} + {tokens} tokens, "
+                  f"bench {pp:.0f} and {tg:.0f} t/s: {ratio:.3f}", flush=True)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", help="names of the registry")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--max-tokens", type=int, default=128)
+    parser.add_argument("--prompt-tokens", type=int, default=48)
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--completions", action="store_true", help="/v1/completions: for models without a chat template")
+    parser.set_defaults(least=1, rounds=1, seed=1)
+    args = parser.parse_args()
+    started = datetime.datetime.now(datetime.timezone.utc)
+    results = {name: measure(name, args) for name in args.models}
+    for name, rows in results.items():
+        print(f"{name}: median {statistics.median(r['ratio'] for r in rows):.3f}")
+    out = peer.ROOT / "bench/results" / f"overhead-{started:%Y%m%d-%H%M%S}.json"
+    out.write_text(json.dumps({"time": started.isoformat(), "kernel": platform.release(), "cpu": peer.cpu(),
+                               "rule": {k: v for k, v in vars(args).items() if k != "models"}, "results": results},
+                              indent=1) + "\n")
+    print(f"written to {out.relative_to(peer.ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
