@@ -141,6 +141,7 @@ int64_t rl_abi_realm_stream_read(rl_call *c)
 
     if (r != 0)
         return r;
+    RL_ASSERT(s);
     c->state = s;
     return read_more(c);
 }

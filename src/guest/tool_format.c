@@ -11,6 +11,7 @@ static const rl_tool_format formats[] = {
       .close = "\n</tool_call>",
       .args = "arguments",
       .marks = { "<tool_call>", "</tool_call>" },
+      .bare = true,
       .again = true },
     { .name = "mistral",
       .sign = "[TOOL_CALLS]",

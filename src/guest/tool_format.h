@@ -17,6 +17,7 @@ typedef struct rl_tool_format {
     const char *close;                /* after the last call */
     const char *args;                 /* the arguments' key */
     const char *marks[RL_TOOL_MARKS]; /* texts that may be control tokens; NULL: no more */
+    bool bare; /* calls without the marker are read where the text begins: small models forget it */
     bool again; /* each call is closed; text and other calls may follow. `between` is two of them */
     bool single;       /* its templates take no more than one call in a message */
     uint32_t id_chars; /* so long its templates want the ids of calls; 0: as they are */

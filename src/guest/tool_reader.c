@@ -17,10 +17,16 @@ typedef enum step {
     NONE,  /* more text is needed */
 } step;
 
+/* A call may stand where the text begins, without a marker. */
+static bool starts_bare(const rl_tool_format *f)
+{
+    return f->bare || f->marker[0] == 0;
+}
+
 void rl_tool_reader_init(rl_tool_reader *r, const rl_tools *tools)
 {
     *r = (rl_tool_reader){ .tools = tools };
-    r->place = tools->format->marker[0] ? RL_TOOL_IN_TEXT : RL_TOOL_AT_START;
+    r->place = starts_bare(tools->format) ? RL_TOOL_AT_START : RL_TOOL_IN_TEXT;
     rl_buf_init(&r->in, IN_MAX);
 }
 
@@ -279,7 +285,8 @@ static step behind(rl_tool_reader *r, rl_tool_item *item)
     close = then(p, n, brace, f->close);
     if (may_become(r, next, n) || may_become(r, close, n))
         return NONE;
-    r->place = RL_TOOL_IN_TEXT;
+    /* without its closing mark it was a bare call, and another one may follow */
+    r->place = close == NO && f->bare ? RL_TOOL_AT_START : RL_TOOL_IN_TEXT;
     if (close == NEED) /* the text was cut in the frame */
         r->at = r->in.len;
     else if (close < NO)

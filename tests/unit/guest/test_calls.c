@@ -2,14 +2,15 @@
  * gives when the model must call, may call, and may not. */
 #include "bed.h"
 
-#include "base/alloc.h"
-#include "guest/guest.h"
+#include "base/fs.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PACKED REALM_BINARY_DIR "/tests/unit/guest/tiny-calls.realm"
+#define TINY_PACKED    REALM_BINARY_DIR "/tests/unit/guest/tiny-calls.realm"
+#define MISTRAL_GGUF   REALM_BINARY_DIR "/tests/unit/guest/tiny-mistral.gguf"
+#define MISTRAL_PACKED REALM_BINARY_DIR "/tests/unit/guest/tiny-mistral.realm"
 
 static rl_engine *engine;
 static rl_runtime *rt;
@@ -23,10 +24,54 @@ static void must(realm_status st, const realm_error *err)
 static realm_status resolve(void *ctx, const char *name, char *path, size_t cap, realm_error *err)
 {
     (void)ctx;
-    (void)name;
     (void)err;
-    (void)snprintf(path, cap, "%s", PACKED);
+    (void)snprintf(path, cap, "%s", strcmp(name, "mistral") == 0 ? MISTRAL_PACKED : TINY_PACKED);
     return REALM_OK;
+}
+
+static void pack(const char *source, const char *packed)
+{
+    rl_packed fresh;
+    realm_error err;
+    rl_gguf *g;
+
+    must(rl_gguf_open(&g, source, &err), &err);
+    must(rl_model_pack(&fresh, g, packed, NULL, NULL, &err), &err);
+    must(rl_packed_keep(&fresh, packed, &err), &err);
+    rl_gguf_close(g);
+}
+
+static void replace(rl_buf *data, const char *from, const char *to)
+{
+    size_t n = strlen(from), found = 0;
+
+    assert_int_equal(strlen(to), n);
+    for (size_t i = 0; i + n <= data->len; i++) {
+        if (memcmp(data->data + i, from, n) == 0) {
+            memcpy(data->data + i, to, n);
+            found++;
+        }
+    }
+    assert_true(found > 0);
+}
+
+/* The tiny model with another template, which knows tools and has a control token for calls. */
+static void pack_mistral(void)
+{
+    rl_buf data;
+    realm_error err;
+    FILE *f;
+
+    rl_buf_init(&data, (size_t)256 << 20);
+    must(rl_fs_read(TINY_GGUF, &data, &err), &err);
+    replace(&data, "<|im_start|>", "[TOOL_CALLS]");
+    replace(&data, "add_generation_prompt", "tools or true or true");
+    f = fopen(MISTRAL_GGUF, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data.data, 1, data.len, f), data.len);
+    assert_int_equal(fclose(f), 0);
+    rl_buf_deinit(&data);
+    pack(MISTRAL_GGUF, MISTRAL_PACKED);
 }
 
 static int open_rt(void **state)
@@ -35,15 +80,11 @@ static int open_rt(void **state)
     rl_runtime_opts o = {
         .n_workers = 2, .max_guests = 64, .max_memory = (size_t)4 << 20, .resolve = resolve
     };
-    rl_packed fresh;
     realm_error err;
-    rl_gguf *g;
 
     (void)state;
-    must(rl_gguf_open(&g, TINY_GGUF, &err), &err);
-    must(rl_model_pack(&fresh, g, PACKED, NULL, NULL, &err), &err);
-    must(rl_packed_keep(&fresh, PACKED, &err), &err);
-    rl_gguf_close(g);
+    pack(TINY_GGUF, TINY_PACKED);
+    pack_mistral();
     must(rl_engine_new(&engine, &eo, &err), &err);
     o.engine = engine;
     rt = bed_open_with(&o);
@@ -109,11 +150,19 @@ static rl_run_opts with(const char *input)
     };
 }
 
-static void run_ok(const char *body, const char *input, bed_out *out)
+static void run_on(const char *model, const char *body, const char *input, bed_out *out)
 {
-    bed_run(rt, streamer(body), with(input), out);
+    rl_run_opts o = with(input);
+
+    o.model = model;
+    bed_run(rt, streamer(body), o, out);
     if (out->result.status != REALM_OK)
         fail_msg("%s: %s", realm_status_name(out->result.status), out->result.err.text);
+}
+
+static void run_ok(const char *body, const char *input, bed_out *out)
+{
+    run_on("tiny", body, input, out);
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -379,6 +428,33 @@ static void test_cut(void **state)
     }
 }
 
+/* A marker that is a control token gives no text by itself, and no text can be it: both the grammar
+ * and the reader know it by its number. With auto the model is made to begin by its bias. */
+static void test_control_token(void **state)
+{
+    static const char *const choices[] = { "\"required\"", "\"auto\",\"logit_bias\":{\"3\":1000}" };
+
+    (void)state;
+    for (int k = 0; k < 40; k++) {
+        char request[2048];
+        bed_out out;
+        calls c;
+
+        (void)snprintf(request, sizeof request,
+                       TOOLS "\"tool_choice\":%s,\"parallel_tool_calls\":false,\"seed\":%d,"
+                             "\"max_tokens\":1000}",
+                       choices[k % 2], k);
+        run_on("mistral", SPLICE(0), request, &out);
+        read_calls(&c, &out, 0);
+        assert_int_equal(c.n, 1);
+        assert_int_equal(c.text.len, 0);
+        assert_string_equal(c.finish, "tool_calls");
+        check_calls(&c);
+        free_calls(&c);
+        bed_free(&out);
+    }
+}
+
 /* An event's choice is the stream's own and what emit_stream adds to it. */
 static void test_choice(void **state)
 {
@@ -452,10 +528,11 @@ static void test_conversation(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_required), cmocka_unit_test(test_one),
-        cmocka_unit_test(test_events),   cmocka_unit_test(test_text),
-        cmocka_unit_test(test_cut),      cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_conversation),
+        cmocka_unit_test(test_required),     cmocka_unit_test(test_one),
+        cmocka_unit_test(test_events),       cmocka_unit_test(test_text),
+        cmocka_unit_test(test_cut),          cmocka_unit_test(test_control_token),
+        cmocka_unit_test(test_choice),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_conversation),
     };
 
     return cmocka_run_group_tests(tests, open_rt, close_rt);

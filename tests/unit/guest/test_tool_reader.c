@@ -148,7 +148,9 @@ static void test_no_calls(void **state)
         "<tool_call>{\"name\": \"\", \"arguments\": {}}",
         "<tool_call> <tool_call> x",
         "</tool_call>",
-        "{\"name\": \"f\", \"arguments\": {}}",
+        "x {\"name\": \"f\", \"arguments\": {}}",
+        "{\"name\": \"Ann\", \"arguments\": {}}",
+        "{\"name\": \"f\", \"parameters\": {}}",
     };
 
     (void)state;
@@ -174,6 +176,17 @@ static void test_cut(void **state)
     /* what does not belong behind a call is text */
     expect("hermes", CUT("{}, \"id\": 7}") " x", "[0 f]({}), \"id\": 7} x");
     expect("hermes", CUT("{}} and"), "[0 f]({}) and");
+}
+
+/* Small models forget the marker. */
+static void test_bare(void **state)
+{
+    (void)state;
+    expect("hermes", MORE("{\"a\": 1}"), "[0 f]({\"a\": 1})");
+    expect("hermes", "\n" MORE("{}") "\n" MORE("{\"a\": 1}") "\n", "[0 f]({})[1 f]({\"a\": 1})");
+    expect("hermes", MORE("{}") "\n</tool_call>\n", "[0 f]({})");
+    expect("hermes", MORE("{}") " so " H("{}"), "[0 f]({}) so[1 f]({})");
+    expect("mistral", MORE("{}"), MORE("{}"));
 }
 
 static void test_mistral(void **state)
@@ -250,10 +263,11 @@ static void test_small_room(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hermes),   cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_no_calls), cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_mistral),  cmocka_unit_test(test_llama),
-        cmocka_unit_test(test_bounds),   cmocka_unit_test(test_small_room),
+        cmocka_unit_test(test_hermes),     cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_no_calls),   cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_bare),       cmocka_unit_test(test_mistral),
+        cmocka_unit_test(test_llama),      cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_small_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
