@@ -9,7 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / "THIRD_PARTY.md"
 SYSTEM = [("jansson", "MIT"), ("SQLite", "public domain"), ("OpenSSL libcrypto", "Apache-2.0"),
-          ("libedit", "BSD-3-Clause"), ("libmicrohttpd", "LGPL-2.1-or-later"),
+          ("libedit", "BSD-3-Clause"),
           ("glibc", "LGPL-2.1-or-later"),
           ("libgcc", "GPL-3.0-or-later with the runtime library exception")]
 
