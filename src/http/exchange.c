@@ -169,7 +169,8 @@ static void tell_ended(rl_http *h, const rl_http_exchange *ex)
                          .body_bytes = ex->body_sent,
                          .ns = now - ex->began_ns,
                          .first_ns = ex->first_ns ? ex->first_ns - ex->began_ns : 0,
-                         .refused = ex->refused };
+                         .refused = ex->refused,
+                         .note = ex->note };
 
     if (h->o.ended)
         h->o.ended(h->o.ctx, &r);
@@ -234,6 +235,14 @@ void rl_http_limit_body(rl_http_exchange *ex, size_t max)
 const char *rl_http_id(const rl_http_exchange *ex)
 {
     return ex->id;
+}
+
+void rl_http_note(rl_http_exchange *ex, const char *text)
+{
+    size_t n = strnlen(text, sizeof ex->note - 1);
+
+    memcpy(ex->note, text, n);
+    ex->note[n] = 0;
 }
 
 const char *rl_http_method(const rl_http_exchange *ex)

@@ -46,6 +46,7 @@ typedef struct rl_http_record {
     uint64_t ns;             /* from the request's first byte to now */
     uint64_t first_ns;       /* from there to the first byte of the answer's body; 0: none was */
     bool refused;            /* by the room itself */
+    const char *note;        /* of rl_http_note; "" without one */
 } rl_http_record;
 
 typedef struct rl_http_opts {
@@ -127,6 +128,11 @@ const char *rl_http_body(const rl_http_exchange *ex, size_t *n);
 
 /* The limit of this request's body in place of body_max. In `admit` only. */
 void rl_http_limit_body(rl_http_exchange *ex, size_t max);
+
+/* A word about the request for its record: who called. Cut to what fits; "" until then. In `admit`
+ * and `handle` only. */
+#define RL_HTTP_NOTE 32 /* with its NUL */
+void rl_http_note(rl_http_exchange *ex, const char *text);
 
 /* References keep the memory, not the connection. */
 rl_http_exchange *rl_http_ref(rl_http_exchange *ex);

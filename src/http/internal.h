@@ -74,6 +74,7 @@ struct rl_http_exchange {
     const char *method, *target, *path, *query, *host;
     char id[RL_HTTP_ID];
     char peer[48];
+    char note[RL_HTTP_NOTE];
     rl_buf body;
 
     /* http thread only */
