@@ -20,14 +20,23 @@ typedef struct mail {
     bool stopping;
 } mail;
 
+/* What could make a step now. */
+static bool has_work(const rl_engine *e)
+{
+    return e->ring || e->layers.n > 0;
+}
+
 /* Waits for something when `wait` is set; takes all there is. */
 static mail take_mail(rl_engine *e, bool wait)
 {
     mail m;
 
     (void)pthread_mutex_lock(&e->lock);
-    while (wait && !e->first && !e->letters && !e->dead && !e->stopping)
+    while (wait && !e->first && !e->letters && !e->dead && !e->stopping) {
+        if (!has_work(e))
+            atomic_store(&e->work_ns, 0);
         (void)pthread_cond_wait(&e->mail, &e->lock);
+    }
     m = (mail){ e->first, e->letters, e->dead, e->stopping };
     e->first = e->last = NULL;
     e->n_posted = 0;
@@ -156,6 +165,9 @@ static realm_status push_job(rl_engine *e, rl_job *job, realm_error *err)
     e->last = job;
     e->n_posted++;
     atomic_fetch_add(&e->jobs_posted, computes);
+    atomic_fetch_add(&job->seq->lm->n_posted, computes);
+    if (!atomic_load(&e->work_ns))
+        atomic_store(&e->work_ns, rl_clock_ns());
     (void)pthread_cond_signal(&e->mail);
     return REALM_OK;
 }
@@ -214,14 +226,34 @@ static bool cancel_all(rl_engine *e)
     return any;
 }
 
+/* The largest block there is: the free bytes hold at least so many of any. */
+static size_t largest_block(const rl_engine *e)
+{
+    size_t most = 0;
+
+    for (const rl_lm *lm = e->pools; lm; lm = lm->pool_next) {
+        const rl_kv_layout *l = rl_kv_pool_layout(lm->pool);
+
+        for (uint32_t g = 0; g < l->n_groups; g++) {
+            size_t bytes = rl_kv_block_bytes(l, g);
+
+            most = bytes > most ? bytes : most;
+        }
+    }
+    return most;
+}
+
 static void count_room(rl_engine *e)
 {
+    size_t used = rl_kv_budget_used(e->budget), most = largest_block(e);
+    size_t left = used < e->opts.kv_bytes ? e->opts.kv_bytes - used : 0;
     uint32_t blocks = 0;
 
     for (const rl_lm *lm = e->pools; lm; lm = lm->pool_next)
         blocks += rl_kv_pool_in_use(lm->pool);
     atomic_store(&e->kv_blocks, blocks);
-    atomic_store(&e->kv_bytes, rl_kv_budget_used(e->budget));
+    atomic_store(&e->kv_blocks_most, most ? blocks + (uint32_t)(left / most) : 0);
+    atomic_store(&e->kv_bytes, used);
 }
 
 static void *engine_main(void *arg)
@@ -241,6 +273,8 @@ static void *engine_main(void *arg)
         moved |= run_one_step(e);
         if (!moved)
             moved = rl_room_unstick(e);
+        if (moved)
+            atomic_store(&e->work_ns, rl_clock_ns());
         count_room(e);
     }
 }
@@ -374,17 +408,46 @@ void rl_engine_free(rl_engine *e)
     free_parts(e);
 }
 
+/* Counters that are read one after the other may disagree by what happens meanwhile. */
+static uint32_t without(uint64_t all, uint64_t some)
+{
+    return all > some ? (uint32_t)(all - some) : 0;
+}
+
 void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out)
 {
+    uint64_t done = atomic_load(&e->jobs_done), posted = atomic_load(&e->jobs_posted);
+    uint32_t running = atomic_load(&e->n_running);
+
     *out = (rl_engine_stats){
-        .jobs_posted = atomic_load(&e->jobs_posted),
-        .jobs_done = atomic_load(&e->jobs_done),
+        .jobs_posted = posted,
+        .jobs_done = done,
+        .jobs_running = running,
+        .jobs_waiting = without(posted - done, running),
         .steps = atomic_load(&e->steps),
         .rows = atomic_load(&e->rows),
         .prompt_tokens = atomic_load(&e->prompt_tokens),
         .generated_tokens = atomic_load(&e->generated_tokens),
         .busy_ns = atomic_load(&e->busy_ns),
+        .work_ns = atomic_load(&e->work_ns),
         .kv_blocks_in_use = atomic_load(&e->kv_blocks),
+        .kv_blocks = atomic_load(&e->kv_blocks_most),
         .kv_bytes_used = atomic_load(&e->kv_bytes),
+        .kv_bytes = e->opts.kv_bytes,
     };
+}
+
+void rl_engine_each_lm(rl_engine *e, void (*tell)(void *ctx, const rl_lm_stats *lm), void *ctx)
+{
+    (void)pthread_mutex_lock(&e->models_lock);
+    for (rl_lm *lm = e->models; lm; lm = lm->next) {
+        uint32_t running = atomic_load(&lm->n_running);
+        rl_lm_stats stats = { .path = lm->path,
+                              .jobs_running = running,
+                              .jobs_waiting = without(atomic_load(&lm->n_posted), running) };
+
+        if (lm->state == RL_LM_READY)
+            tell(ctx, &stats);
+    }
+    (void)pthread_mutex_unlock(&e->models_lock);
 }

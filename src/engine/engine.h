@@ -39,10 +39,21 @@ typedef struct rl_engine_stats {
     uint64_t steps, rows;            /* rows: tokens computed */
     uint64_t prompt_tokens, generated_tokens;
     uint64_t busy_ns; /* time inside steps */
+    uint64_t work_ns; /* rl_clock_ns since when there was work and no step ended; 0: no work now */
+    uint32_t jobs_running, jobs_waiting; /* those that had a step, and those that had none yet */
     uint32_t kv_blocks_in_use;
-    size_t kv_bytes_used;
+    uint32_t kv_blocks; /* those, and as many as the free bytes hold for certain; 0: no model yet */
+    size_t kv_bytes_used, kv_bytes;
 } rl_engine_stats;
 void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out);
+
+/* Tells each model that is loaded: its packed file and its jobs. Any thread; `tell` is called with
+ * a lock held and must not call the engine. */
+typedef struct rl_lm_stats {
+    const char *path; /* borrowed, for the call */
+    uint32_t jobs_running, jobs_waiting;
+} rl_lm_stats;
+void rl_engine_each_lm(rl_engine *e, void (*tell)(void *ctx, const rl_lm_stats *lm), void *ctx);
 
 /* ---- models ready to serve ------------------------------------------------------------------- */
 

@@ -99,6 +99,7 @@ struct rl_lm {
     pthread_mutex_t grammar_lock;
     rl_grammar_env *grammar; /* grammar_lock; NULL before the first grammar */
     uint32_t n_ctx;
+    _Atomic uint32_t n_posted, n_running; /* jobs that compute: not done, and begun */
 
     rl_kv_pool *pool; /* engine thread from here on; made by the first job */
     rl_lm *pool_next;
@@ -149,7 +150,8 @@ struct rl_engine {
     size_t logits_bytes;
 
     _Atomic uint64_t jobs_posted, jobs_done, steps, rows, prompt_tokens, generated_tokens, busy_ns;
-    _Atomic uint32_t kv_blocks;
+    _Atomic uint64_t work_ns; /* set by a poster with the lock when 0, else by the engine thread */
+    _Atomic uint32_t n_running, kv_blocks, kv_blocks_most;
     _Atomic size_t kv_bytes;
 };
 
@@ -157,6 +159,7 @@ struct rl_engine {
 realm_status rl_job_check(const rl_job *job, realm_error *err);       /* what needs no lock */
 realm_status rl_job_check_state(const rl_job *job, realm_error *err); /* with lock */
 void rl_job_take(rl_engine *e, rl_job *job);
+void rl_job_begin(rl_seq *s, uint64_t now); /* its first step; later ones change nothing */
 void rl_job_finish(rl_seq *s, realm_status st, rl_finish finish);
 void rl_job_cancel(rl_seq *s);
 void rl_job_resume(rl_seq *s);

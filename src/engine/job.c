@@ -313,6 +313,16 @@ void rl_job_take(rl_engine *e, rl_job *job)
         rl_job_finish(s, st, RL_FINISH_NONE);
 }
 
+/* Only jobs that compute have steps. */
+void rl_job_begin(rl_seq *s, uint64_t now)
+{
+    if (s->run.start_ns)
+        return;
+    s->run.start_ns = now;
+    atomic_fetch_add(&s->engine->n_running, 1);
+    atomic_fetch_add(&s->lm->n_running, 1);
+}
+
 /* ---- ending ---------------------------------------------------------------------------------- */
 
 /* A job that failed before it gave anything leaves its sequence as it was. */
@@ -320,6 +330,17 @@ static void restore(rl_seq *s, const rl_job *job)
 {
     if (appends(job) && job->n_generated == 0)
         rl_seq_cut(s, s->run.len0);
+}
+
+static void count_end(rl_engine *e, rl_seq *s, uint32_t n_prompt)
+{
+    bool began = s->run.start_ns != 0;
+
+    atomic_fetch_add(&e->jobs_done, 1);
+    atomic_fetch_add(&e->prompt_tokens, n_prompt);
+    atomic_fetch_sub(&e->n_running, began);
+    atomic_fetch_sub(&s->lm->n_running, began);
+    atomic_fetch_sub(&s->lm->n_posted, 1);
 }
 
 static void fill_results(rl_seq *s, rl_job *job, realm_status st, rl_finish finish)
@@ -364,10 +385,8 @@ void rl_job_finish(rl_seq *s, realm_status st, rl_finish finish)
     if (st != REALM_OK)
         restore(s, job);
     fill_results(s, job, st, finish);
-    if (rl_job_computes(job)) {
-        atomic_fetch_add(&e->jobs_done, 1);
-        atomic_fetch_add(&e->prompt_tokens, st == REALM_OK ? job->n_ids : 0);
-    }
+    if (rl_job_computes(job))
+        count_end(e, s, st == REALM_OK ? job->n_ids : 0);
     s->used = ++e->order;
     s->run = (struct rl_job_state){ 0 };
     gone = hand_back(e, s, job);

@@ -98,8 +98,7 @@ bool rl_layers_run(rl_engine *e)
         rl_job *job = s->run.job;
         realm_status st;
 
-        if (!s->run.start_ns)
-            s->run.start_ns = begin;
+        rl_job_begin(s, begin);
         st = job->kind == RL_JOB_HEAD ? run_head(e, s, job) : run_layer(e, s, job);
         if (st == REALM_EBUSY) { /* to the end of the list, but still waiting */
             rl_seq_list_remove(&e->layers, s);

@@ -65,8 +65,7 @@ static realm_status forward(rl_engine *e, rl_lm *lm, realm_error *err)
     realm_status st = place_results(e, lm, err);
 
     for (uint32_t i = 0; i < b->n; i++)
-        if (!b->seqs[i]->run.start_ns)
-            b->seqs[i]->run.start_ns = begin;
+        rl_job_begin(b->seqs[i], begin);
     if (st == REALM_OK)
         st = rl_forward_run(e->forward, lm->model, b->spans, b->n, err);
     took = rl_clock_ns() - begin;

@@ -48,6 +48,7 @@ static uint64_t grow_room(rl_run *run, size_t n)
     if (!e)
         return old * PAGE_BYTES;
     wasmtime_error_delete(e);
+    rl_run_limit(run, RL_LIMIT_MEMORY);
     if (!rl_memory_end(run))
         rl_run_end(run, REALM_EQUOTA, "memory limit: no room for %zu bytes of input", n);
     return 0;

@@ -44,6 +44,13 @@ int64_t rl_room_check(rl_call *c)
     return r;
 }
 
+static int64_t end_by_tokens(rl_call *c)
+{
+    rl_run_limit(c->run, RL_LIMIT_TOKENS);
+    return rl_call_end(c, REALM_EQUOTA, "token limit of %llu tokens reached",
+                       (unsigned long long)c->run->max_tokens);
+}
+
 /* What the run has is never promised twice, so its limit holds however many generate side by side.
  */
 int64_t rl_tokens_promise(rl_call *c, uint64_t wanted, uint64_t *promised)
@@ -52,8 +59,7 @@ int64_t rl_tokens_promise(rl_call *c, uint64_t wanted, uint64_t *promised)
     uint64_t left = run->max_tokens - run->used_tokens;
 
     if (left == 0)
-        return rl_call_end(c, REALM_EQUOTA, "token limit of %llu tokens reached",
-                           (unsigned long long)run->max_tokens);
+        return end_by_tokens(c);
     /* Used up for good ends the run above; promised to others is a failed call, since they may end
      * early and give some back. */
     left -= run->promised_tokens;
@@ -306,8 +312,7 @@ static int64_t at_end(rl_call *c, rl_gstream *s)
     /* The engine says "length", but it was the run's limit that cut it: that is how the run ends. A
      * generation that stopped by itself before is unharmed. */
     if (s->clipped && s->end.n_generated >= s->promised)
-        return rl_call_end(c, REALM_EQUOTA, "token limit of %llu tokens reached",
-                           (unsigned long long)c->run->max_tokens);
+        return end_by_tokens(c);
     if (s->state == RL_GSTREAM_TEXT)
         s->state = RL_GSTREAM_FINISH;
     return 0;

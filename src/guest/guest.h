@@ -79,10 +79,22 @@ typedef struct rl_run_opts {
     void *ctx;
 } rl_run_opts;
 
+/* The limit of its own that ended a run. */
+typedef enum rl_limit {
+    RL_LIMIT_NONE,
+    RL_LIMIT_TIME,
+    RL_LIMIT_CPU,
+    RL_LIMIT_MEMORY,
+    RL_LIMIT_TOKENS,
+    RL_LIMIT_OUTPUT,
+    RL_N_LIMITS,
+} rl_limit;
+
 /* What a run did; complete once it is done. */
 typedef struct rl_run_result {
     realm_status status; /* OK, or why it failed */
     realm_error err;     /* sentence of a failure: names the limit, trap or export */
+    rl_limit limit;
     bool trapped;
     int32_t exit_code;    /* of proc_exit or run(); 0 for success */
     uint32_t http_status; /* that the program set; 0: none */
@@ -120,9 +132,12 @@ void rl_run_close(rl_run *run);
 typedef struct rl_runtime_stats {
     uint64_t runs_started, runs_done, traps;
     uint64_t host_calls;
-    uint64_t jobs_from_guests; /* engine jobs posted inside guest calls */
+    uint64_t jobs_from_guests;   /* engine jobs posted inside guest calls */
+    uint64_t cpu_ns;             /* of guests, those that run included */
+    uint64_t ended[RL_N_LIMITS]; /* runs by the limit that ended them; [NONE] the others */
     uint32_t live, parked;
 } rl_runtime_stats;
 void rl_runtime_get_stats(const rl_runtime *rt, rl_runtime_stats *out);
+rl_engine *rl_runtime_engine(const rl_runtime *rt); /* borrowed; NULL: it has none */
 
 #endif

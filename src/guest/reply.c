@@ -258,9 +258,11 @@ bool rl_emit_pump(rl_run *run)
     if (run->emit.at < run->emit.n)
         return false;
     rl_emit_drop(run);
-    if (run->emit.last)
+    if (run->emit.last) {
+        rl_run_limit(run, RL_LIMIT_OUTPUT);
         rl_run_end(run, REALM_EQUOTA, "output limit of %llu bytes reached",
                    (unsigned long long)run->max_output);
+    }
     return true;
 }
 

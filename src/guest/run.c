@@ -245,6 +245,12 @@ void rl_run_end(rl_run *run, realm_status st, const char *fmt, ...)
     va_end(ap);
 }
 
+void rl_run_limit(rl_run *run, rl_limit limit)
+{
+    if (!run->ended)
+        run->result.limit = limit;
+}
+
 void rl_run_exit(rl_run *run, int32_t code, const char *says)
 {
     run->result.exit_code = code;

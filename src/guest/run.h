@@ -122,6 +122,8 @@ void rl_run_wake(rl_run *run);
 
 /* Records how the run ends; the first call counts. Worker only. */
 void rl_run_end(rl_run *run, realm_status st, const char *fmt, ...) REALM_PRINTF(3, 4);
+/* Before rl_run_end: that a limit is the reason. */
+void rl_run_limit(rl_run *run, rl_limit limit);
 /* The program said how it ended: 0 is OK. The number of its last failed call is that failure, with
  * its sentence; anything else is EINVAL: "<says> <code>". Worker only. */
 void rl_run_exit(rl_run *run, int32_t code, const char *says);

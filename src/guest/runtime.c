@@ -227,7 +227,15 @@ void rl_runtime_get_stats(const rl_runtime *rt, rl_runtime_stats *out)
         .traps = atomic_load(&rt->traps),
         .host_calls = atomic_load(&rt->host_calls),
         .jobs_from_guests = atomic_load(&rt->jobs_from_guests),
+        .cpu_ns = atomic_load(&rt->cpu_ns),
         .live = atomic_load(&rt->live),
         .parked = atomic_load(&rt->parked),
     };
+    for (size_t i = 0; i < RL_N_LIMITS; i++)
+        out->ended[i] = atomic_load(&rt->ended[i]);
+}
+
+rl_engine *rl_runtime_engine(const rl_runtime *rt)
+{
+    return rt->opts.engine;
 }

@@ -45,6 +45,7 @@ struct rl_runtime {
     _Atomic uint32_t live, parked;
     _Atomic uint32_t ops; /* rl_op that were not freed */
     _Atomic uint64_t runs_started, runs_done, traps, host_calls, jobs_from_guests;
+    _Atomic uint64_t cpu_ns, ended[RL_N_LIMITS];
 };
 
 realm_status rl_ticker_start(rl_ticker *t, const wasm_engine_t *wasm,

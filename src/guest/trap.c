@@ -57,6 +57,7 @@ bool rl_memory_end(rl_run *run)
 {
     if (!run->limit.refused)
         return false;
+    rl_run_limit(run, RL_LIMIT_MEMORY);
     rl_run_end(run, REALM_EQUOTA, "memory limit of %llu bytes reached: the program asked for %llu",
                (unsigned long long)run->limit.max_memory, (unsigned long long)run->limit.refused);
     return true;

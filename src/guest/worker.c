@@ -102,6 +102,7 @@ static void count_run(rl_run *run)
     run->result.wall_ns = rl_clock_ns() - run->start_ns;
     atomic_fetch_add(&rt->host_calls, run->result.host_calls);
     atomic_fetch_add(&rt->traps, run->result.trapped);
+    atomic_fetch_add(&rt->ended[run->result.limit], 1);
     atomic_fetch_add(&rt->runs_done, 1);
     atomic_fetch_sub(&rt->live, 1);
 }
@@ -137,14 +138,17 @@ static void finish(rl_worker *w, rl_run *run)
 /* In the order of what a caller would rather hear. */
 static void check_limits(rl_run *run, uint64_t now)
 {
-    if (atomic_load(&run->cancelled))
+    if (atomic_load(&run->cancelled)) {
         rl_run_end(run, REALM_ECANCELLED, "cancelled");
-    else if (now >= run->deadline_ns)
+    } else if (now >= run->deadline_ns) {
+        rl_run_limit(run, RL_LIMIT_TIME);
         rl_run_end(run, REALM_ETIMEOUT, "time limit of %llu ms reached",
                    (unsigned long long)run->max_time_ms);
-    else if (run->result.cpu_ns > run->max_cpu_ms * 1000000u)
+    } else if (run->result.cpu_ns > run->max_cpu_ms * 1000000u) {
+        rl_run_limit(run, RL_LIMIT_CPU);
         rl_run_end(run, REALM_EQUOTA, "CPU limit of %llu ms reached",
                    (unsigned long long)run->max_cpu_ms);
+    }
 }
 
 /* Asks a parked call whether it is over. -> true: the guest may go on, or the run has ended */
@@ -185,7 +189,9 @@ static void compute(rl_worker *w, rl_run *run)
         step = run->ended ? RL_STEP_OVER : rl_entry_step(run);
         rl_ticker_leave(&w->rt->ticker);
     }
-    run->result.cpu_ns += rl_clock_thread_cpu_ns() - cpu;
+    cpu = rl_clock_thread_cpu_ns() - cpu;
+    run->result.cpu_ns += cpu;
+    atomic_fetch_add_explicit(&w->rt->cpu_ns, cpu, memory_order_relaxed);
     check_limits(run, rl_clock_ns());
     if (step == RL_STEP_OVER || run->ended)
         finish(w, run);

@@ -144,11 +144,30 @@ void bed_free(bed_out *out)
     rl_buf_deinit(&out->events);
 }
 
+/* The limit that a sentence names. */
+static rl_limit limit_of(const char *text)
+{
+    static const char *const words[] = {
+        "", "time limit", "CPU limit", "memory limit", "token limit", "output limit"
+    };
+
+    for (size_t i = 1; i < RL_N_LIMITS; i++)
+        if (strncmp(text, words[i], strlen(words[i])) == 0)
+            return (rl_limit)i;
+    return RL_LIMIT_NONE;
+}
+
 void bed_expect(rl_runtime *rt, rl_program *p, rl_run_opts opts, realm_status st, const char *text)
 {
+    rl_runtime_stats before, after;
     bed_out out;
 
+    rl_runtime_get_stats(rt, &before);
     bed_run(rt, p, opts, &out);
+    rl_runtime_get_stats(rt, &after);
+    assert_int_equal(out.result.limit, limit_of(out.result.err.text));
+    assert_int_equal(after.ended[out.result.limit] - before.ended[out.result.limit], 1);
+    assert_true(after.cpu_ns - before.cpu_ns >= out.result.cpu_ns);
     if (out.result.status != st || !strstr(out.result.err.text, text))
         fail_msg("%s: %s (wanted %s: %s)", realm_status_name(out.result.status),
                  out.result.err.text, realm_status_name(st), text);

@@ -256,6 +256,7 @@ static void test_token_limit(void **state)
     bed_run(rt, completer(24, 4096), o, &out);
     assert_int_equal(out.result.status, REALM_EQUOTA);
     assert_string_equal(out.result.err.text, "token limit of 5 tokens reached");
+    assert_int_equal(out.result.limit, RL_LIMIT_TOKENS);
     assert_int_equal(out.result.generated_tokens, 5);
     bed_free(&out);
     o.max_tokens = 24; /* all of it, but no more, is no failure */

@@ -170,6 +170,7 @@ static void test_output(void **state)
     bed_run(rt, p, o, &out);
     assert_int_equal(out.result.status, REALM_EQUOTA);
     assert_string_equal(out.result.err.text, "output limit of 25 bytes reached");
+    assert_int_equal(out.result.limit, RL_LIMIT_OUTPUT);
     assert_string_equal(out.text.data, "0123456789012345678901234");
     bed_free(&out);
     /* exactly the limit is no failure */
@@ -201,6 +202,7 @@ static void test_cancel(void **state)
         rl_run_cancel(run);
         bed_finish(run, &out);
         assert_int_equal(out.result.status, REALM_ECANCELLED);
+        assert_int_equal(out.result.limit, RL_LIMIT_NONE);
         bed_free(&out);
         run = bed_start(rt, &(rl_run_opts){ .program = p = bed_wat(rt, wats[i]) });
         rl_program_unref(p);
