@@ -8,18 +8,31 @@
 #include "base/buf.h"
 #include "base/queue.h"
 #include "http/http.h"
+#include "server/metrics.h"
 #include "store/store.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct rl_server {
-    rl_server_opts o; /* its texts and lists are owned */
-    rl_http *http;
-    rl_store *store;              /* of the http thread */
-    rl_store *intake_store;       /* of the intake thread */
-    struct rl_programs *programs; /* of the intake thread; owned */
+/* Who may call: of the http thread, replaced as a whole (guard.c). */
+typedef struct rl_guard_rules {
     bool needs_key;
+    size_t max_body;
+    char **hosts, **origins; /* owned; [n_hosts], [n_origins] */
+    size_t n_hosts, n_origins;
+} rl_guard_rules;
+
+struct rl_server {
+    rl_server_opts o; /* address and home are owned; hosts and origins are in `rules` */
+    rl_http *http;
+    rl_store *store;                     /* of the http thread */
+    rl_store *intake_store;              /* of the intake thread */
+    struct rl_programs *programs;        /* of the intake thread; owned */
+    rl_guard_rules *rules;               /* owned; of the http thread */
+    _Atomic(rl_guard_rules *) new_rules; /* owned; NULL: none were given */
+    rl_metrics metrics;
+    double start_s; /* of the clock on the wall */
+    _Atomic uint32_t stall_seconds;
     rl_queue *intake;     /* rl_answer; each is in it once at most */
     rl_queue *used_keys;  /* rl_store_key, rl_alloc'ed: their use is to be written down */
     uint32_t max_answers; /* so many fit it; those of clients that have left count until closed */
@@ -51,7 +64,9 @@ void rl_routes_refuse(void *ctx, int status, const char *text, rl_buf *body);
 
 /* ---- guard.c: http thread. Each answers the request and says false when it may not go on. */
 
-realm_status rl_guard_init(rl_server *s, realm_error *err) REALM_MUST_USE;
+/* The first rules: before the http thread. */
+realm_status rl_guard_init(rl_server *s, const rl_server_opts *o, realm_error *err) REALM_MUST_USE;
+void rl_guard_deinit(rl_server *s);
 bool rl_guard_host(rl_server *s, rl_http_exchange *ex);
 bool rl_guard_origin(rl_server *s, rl_http_exchange *ex);
 bool rl_guard_key(rl_server *s, rl_http_exchange *ex);
@@ -91,6 +106,16 @@ void rl_reply_put_error(rl_buf *body, const rl_complaint *c);
 realm_status rl_programs_find(rl_server *s, const rl_ask *ask, rl_program **out,
                               char model[RL_NAME_MAX + 1], realm_error *err) REALM_MUST_USE;
 void rl_programs_free(struct rl_programs *p); /* NULL is fine */
+
+/* ---- health.c: any thread */
+
+bool rl_health_is_stalled(uint64_t work_ns, uint64_t now_ns, uint32_t stall_seconds);
+bool rl_health_at(const rl_server *s, uint64_t now_ns, const char **why);
+
+/* ---- stats.c: http thread */
+
+/* All metrics as text of type RL_METRICS_TYPE. */
+void rl_metrics_write(rl_server *s, rl_buf *out);
 
 /* ---- answer.c */
 

@@ -1,6 +1,7 @@
-#include "server/internal.h"
+#include "server/log.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,39 +9,14 @@
 #define CONNECTIONS 4096u
 #define USED_KEYS   64u
 
-static char **copy_list(const char *const *list, size_t n)
-{
-    char **copy = rl_alloc_array(n + 1, sizeof *copy);
-
-    for (size_t i = 0; copy && i < n; i++)
-        copy[i] = rl_strdup(list[i]);
-    return copy;
-}
-
-static void free_list(const char *const *list, size_t n)
-{
-    for (size_t i = 0; list && i < n; i++)
-        rl_free((char *)(uintptr_t)list[i]);
-    rl_free((void *)(uintptr_t)list);
-}
-
-static bool is_whole(const char *const *list, size_t n)
-{
-    for (size_t i = 0; list && i < n; i++)
-        if (!list[i])
-            return false;
-    return list != NULL;
-}
-
 static realm_status copy_options(rl_server *s, const rl_server_opts *o, realm_error *err)
 {
     s->o = *o;
     s->o.address = rl_strdup(o->address ? o->address : "127.0.0.1");
     s->o.home = o->home ? rl_strdup(o->home) : NULL;
-    s->o.hosts = (const char *const *)copy_list(o->hosts, o->n_hosts);
-    s->o.origins = (const char *const *)copy_list(o->origins, o->n_origins);
-    if (s->o.address && is_whole(s->o.hosts, o->n_hosts) && is_whole(s->o.origins, o->n_origins) &&
-        (s->o.home || !o->home))
+    s->o.hosts = s->o.origins = NULL;
+    s->o.n_hosts = s->o.n_origins = 0;
+    if (s->o.address && (s->o.home || !o->home))
         return REALM_OK;
     return realm_fail(err, REALM_ENOMEM, "no memory for the server");
 }
@@ -73,6 +49,7 @@ static realm_status start_http(rl_server *s, realm_error *err)
                              .handle = rl_routes_handle,
                              .refuse = rl_routes_refuse,
                              .refuse_type = "application/json",
+                             .ended = rl_server_ended,
                              .ctx = s };
 
     return rl_http_start(&s->http, &o, err);
@@ -86,13 +63,14 @@ realm_status rl_server_start(rl_server **out, const rl_server_opts *opts, realm_
     *out = NULL;
     if (!s)
         return realm_fail(err, REALM_ENOMEM, "no memory for the server");
+    s->start_s = (double)rl_clock_unix_s();
     st = copy_options(s, opts, err);
     if (st == REALM_OK)
         st = rl_store_open(&s->store, s->o.home, err);
     if (st == REALM_OK)
         st = rl_store_open(&s->intake_store, s->o.home, err);
     if (st == REALM_OK)
-        st = rl_guard_init(s, err);
+        st = rl_guard_init(s, opts, err);
     if (st == REALM_OK)
         st = start_intake(s, err);
     if (st == REALM_OK)
@@ -138,8 +116,7 @@ void rl_server_free(rl_server *s)
     rl_programs_free(s->programs);
     rl_store_close(s->intake_store);
     rl_store_close(s->store);
-    free_list(s->o.hosts, s->o.n_hosts);
-    free_list(s->o.origins, s->o.n_origins);
+    rl_guard_deinit(s);
     rl_free((char *)(uintptr_t)s->o.address);
     rl_free((char *)(uintptr_t)s->o.home);
     rl_free(s);

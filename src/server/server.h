@@ -11,6 +11,7 @@
 #define RL_SERVER_SERVER_H
 
 #include "guest/guest.h"
+#include "store/store.h"
 
 typedef struct rl_server rl_server;
 
@@ -43,15 +44,45 @@ typedef struct rl_server_opts {
     size_t n_origins;
     uint32_t max_connections, max_connections_per_ip; /* 0: the http room's */
     size_t max_body;                                  /* 0: 1 MiB */
+    uint32_t stall_seconds; /* work without a step for so long: not ready; 0: 30 */
 } rl_server_opts;
 
 /* Texts are copied. -> OK | EAUTH (keys are needed and there is none) | EIO (the address) | ... */
 realm_status rl_server_start(rl_server **out, const rl_server_opts *opts,
                              realm_error *err) REALM_MUST_USE;
 uint16_t rl_server_port(const rl_server *s);
+/* Applies keys, hosts, origins, max_body and stall_seconds of `opts` as one, from the next request
+ * on; keys are counted anew. On failure all is as before. Any thread but the http thread. -> OK |
+ * as rl_server_start */
+realm_status rl_server_reload(rl_server *s, const rl_server_opts *opts,
+                              realm_error *err) REALM_MUST_USE;
+/* Whether it takes requests and its engine makes steps. *why: a word for the reason (constant);
+ * "ok" when it is. Any thread. */
+bool rl_server_is_ready(const rl_server *s, const char **why);
+
 /* No new connections, not ready any more; what runs goes on. */
 void rl_server_drain(rl_server *s);
 bool rl_server_idle(const rl_server *s); /* no answer is under way */
 void rl_server_free(rl_server *s);       /* ends what runs. NULL is fine */
+
+/* ---- what it does now: any thread ---- */
+
+typedef struct rl_server_status {
+    uint32_t running, waiting; /* sequences */
+    uint32_t answers;          /* completions under way */
+    uint64_t requests, prompt_tokens, generated_tokens;
+} rl_server_status;
+void rl_server_get_status(const rl_server *s, rl_server_status *out);
+
+typedef struct rl_server_model {
+    char name[RL_NAME_MAX + 1];
+    char sha256[RL_SHA256_HEX];
+    bool loaded;
+    uint32_t running, waiting; /* sequences */
+} rl_server_model;
+/* The models of the registry, by name; store: a connection of the caller's. *list is rl_alloc'ed.
+ */
+realm_status rl_server_models(const rl_server *s, rl_store *store, rl_server_model **list,
+                              size_t *n, realm_error *err) REALM_MUST_USE;
 
 #endif
