@@ -121,6 +121,7 @@ int rl_verb_program(rl_cli *c);
 int rl_verb_key(rl_cli *c);
 int rl_verb_config(rl_cli *c);
 int rl_verb_serve(rl_cli *c);
+int rl_verb_ps(rl_cli *c);
 int rl_verb_inspect(rl_cli *c);
 int rl_verb_tokenize(rl_cli *c);
 int rl_verb_logits(rl_cli *c);

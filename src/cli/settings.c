@@ -39,31 +39,47 @@ static realm_status read_sources(rl_config *c, realm_error *err)
 }
 
 /* Options of the verb that are settings, as they were given. */
-static int read_flags(const rl_cli *c, rl_config *config)
+static realm_status read_flags(const rl_cli *c, rl_config *config, realm_error *err)
 {
-    realm_error err;
-
     for (unsigned i = 0; i < c->n_set; i++) {
-        realm_status st = rl_config_set(config, c->set[i].opt->name, c->set[i].value, &err);
+        realm_status st = rl_config_set(config, c->set[i].opt->name, c->set[i].value, err);
 
-        if (st == REALM_EINVAL)
-            return rl_cli_usage(c->verb, "%s", err.text);
         if (st != REALM_OK && st != REALM_ENOTFOUND) /* an option of the verb's own */
-            return rl_cli_fail(&err);
+            return st;
     }
-    return 0;
+    return REALM_OK;
+}
+
+/* *flag: it was a flag that was wrong. */
+static realm_status load(const rl_cli *c, rl_config *out, bool *flag, realm_error *err)
+{
+    realm_status st = rl_config_init(out, rl_settings, rl_n_settings, err);
+
+    *flag = false;
+    if (st == REALM_OK)
+        st = read_sources(out, err);
+    if (st == REALM_OK) {
+        st = read_flags(c, out, err);
+        *flag = st == REALM_EINVAL;
+    }
+    if (st != REALM_OK)
+        rl_config_deinit(out);
+    return st;
+}
+
+realm_status rl_settings_read(const rl_cli *c, rl_config *out, realm_error *err)
+{
+    bool flag;
+
+    return load(c, out, &flag, err);
 }
 
 int rl_settings_load(const rl_cli *c, rl_config *out)
 {
     realm_error err;
-    realm_status st = rl_config_init(out, rl_settings, rl_n_settings, &err);
-    int code;
+    bool flag;
 
-    if (st == REALM_OK)
-        st = read_sources(out, &err);
-    code = st == REALM_OK ? read_flags(c, out) : rl_cli_fail(&err);
-    if (code)
-        rl_config_deinit(out);
-    return code;
+    if (load(c, out, &flag, &err) == REALM_OK)
+        return 0;
+    return flag ? rl_cli_usage(c->verb, "%s", err.text) : rl_cli_fail(&err);
 }

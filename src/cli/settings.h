@@ -12,5 +12,7 @@ extern const size_t rl_n_settings;
 /* Reads all sources; rl_config_deinit when it worked. A mistake in a flag is wrong usage, elsewhere
  * a failure. -> 0 | an exit code, with the reason on stderr */
 int rl_settings_load(const rl_cli *c, rl_config *out);
+/* The same for who goes on when it fails. */
+realm_status rl_settings_read(const rl_cli *c, rl_config *out, realm_error *err) REALM_MUST_USE;
 
 #endif

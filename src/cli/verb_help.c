@@ -188,7 +188,7 @@ static const char man_config[] =
     "the environment and the options of a verb, each over those before it.\n"
     "Below,\n.Va table.name\nis the key\n.Va name\nbelow the line\n.Va [table]\n"
     "of such a file and\n.Ev REALM_NAME\nin the environment.\n"
-    "Those marked * take effect when a server is told to load its configuration again.\n"
+    "Those marked * take effect when a server gets SIGHUP; the others when it is started again.\n"
     ".Bl -tag -width Ds\n";
 
 static void man_settings(rl_buf *out)
@@ -212,13 +212,15 @@ static const char man_tail[] =
     ".It Ev XDG_STATE_HOME\nWhere chat keeps its history, in realm/chat_history (default "
     "~/.local/state);\n"
     "with --home it lies there.\n"
-    ".It Ev NO_COLOR\nNo dim text when it is set and not empty.\n.El\n"
+    ".It Ev NO_COLOR\nNo dim text when it is set and not empty.\n"
+    ".It Ev NOTIFY_SOCKET , WATCHDOG_USEC\nSet by a service manager for serve.\n.El\n"
     ".Sh FILES\n.Bl -tag -width realm.db\n"
     ".It Pa /etc/realm/realm.toml , $XDG_CONFIG_HOME/realm/realm.toml\nSettings.\n"
     ".It Pa $REALM_HOME/models\nPacked models.\n"
     ".It Pa $REALM_HOME/programs\nInstalled programs.\n"
     ".It Pa $REALM_HOME/realm.db\nThe registry: names of models and programs, digests of keys.\n"
-    ".It Pa $REALM_HOME/compiled\nCompiled programs.\n.El\n"
+    ".It Pa $REALM_HOME/compiled\nCompiled programs.\n"
+    ".It Pa $REALM_HOME/run\nWhat servers that run say of themselves, for realm ps.\n.El\n"
     ".Sh EXIT STATUS\n.Bl -tag -width 130 -compact\n"
     ".It 0\nIt worked.\n.It 1\nIt failed; the reason is on standard error.\n"
     ".It 2\nWrong usage.\n.It 130\nStopped by Ctrl-C.\n.El\n";

@@ -93,6 +93,7 @@ static const rl_opt serve_opts[] = {
 #undef SETTING
     END,
 };
+static const rl_opt ps_opts[] = { JSON, HOME, END };
 static const rl_opt config_opts[] = {
     JSON,
 #define SETTING(table, name, flag, letter, placeholder, type, preset, least, most, words,          \
@@ -225,17 +226,30 @@ const rl_verb rl_verbs[] = {
                  "realm key revoke 7m4qk2x9c0ta" },
     { VERB(serve, 0, 0, NULL), .synopsis = "[--host ADDRESS] [--port N]",
       .summary = "answer OpenAI's API over HTTP",
-      .about = "OpenAI's API: /v1/chat/completions, /v1/completions, /v1/responses, "
-               "/v1/embeddings, "
-               "/v1/models; /tokenize and /detokenize; /livez and /readyz for supervisors. Each "
-               "answer is a run of a program in a sandbox of its own: a built-in one, or the "
-               "installed "
-               "one that the request names as its model (PROGRAM or PROGRAM@MODEL). On this "
-               "machine alone no key is needed until there is one (realm key "
-               "new); any "
-               "other address needs keys. Settings come from realm.toml, the environment and these "
-               "options (realm config shows them). SIGTERM or Ctrl-C lets what runs end.",
+      .about =
+          "OpenAI's API: /v1/chat/completions, /v1/completions, /v1/responses, "
+          "/v1/embeddings, "
+          "/v1/models; /tokenize and /detokenize; /livez and /readyz for supervisors. Each "
+          "answer is a run of a program in a sandbox of its own: a built-in one, or the "
+          "installed "
+          "one that the request names as its model (PROGRAM or PROGRAM@MODEL). On this "
+          "machine alone no key is needed until there is one (realm key "
+          "new); any "
+          "other address needs keys. Settings come from realm.toml, the environment and these "
+          "options (realm config shows them). SIGTERM or Ctrl-C lets what runs end, SIGHUP reads "
+          "the settings again: those that the manual marks * take effect at once, and a new key "
+          "counts; a mistake in the file leaves all as it was. Standard error has a JSON line for "
+          "each request and each completion, without any text of them. Under systemd "
+          "(Type=notify) it says when it is ready and feeds the watchdog while its engine makes "
+          "steps.",
       .example = "realm serve --port 8080\ncurl http://127.0.0.1:8080/v1/models" },
+    { VERB(ps, 0, 0, NULL), .synopsis = "[--json]", .summary = "list the servers that run",
+      .about =
+          "The processes of realm serve that use this registry: address, loaded models, how long "
+          "they have been up, sequences computed for and waiting, tokens generated in the last "
+          "second, resident memory (the mapped models are part of it). The figures are a second "
+          "old at most.",
+      .example = "realm ps --json" },
     { VERB(config, 0, 0, NULL), .synopsis = "[--json]",
       .summary = "show every setting and where it came from",
       .about = "A setting is what the last of these says: the default, /etc/realm/realm.toml, "

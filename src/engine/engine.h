@@ -42,7 +42,7 @@ typedef struct rl_engine_stats {
     uint64_t work_ns; /* rl_clock_ns since when there was work and no step ended; 0: no work now */
     uint32_t jobs_running, jobs_waiting; /* those that had a step, and those that had none yet */
     uint32_t kv_blocks_in_use;
-    uint32_t kv_blocks; /* those, and as many as the free bytes hold for certain; 0: no model yet */
+    uint32_t kv_blocks; /* those, and as many as the free bytes hold for certain; 0: no model */
     size_t kv_bytes_used, kv_bytes;
 } rl_engine_stats;
 void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out);
