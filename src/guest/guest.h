@@ -24,6 +24,7 @@ typedef struct rl_runtime_opts {
     uint32_t max_guests;      /* live instances; 0: from vm.max_map_count */
     size_t max_memory;        /* largest linear memory a run may ask for; 0: 64 MiB */
     rl_lm_opts lm;            /* how models are opened */
+    uint32_t keep_models;     /* so many of those opened last stay open; at most 16 */
     /* Name -> path of a packed model file; called on a helper. ENOTFOUND for unknown names. */
     realm_status (*resolve)(void *ctx, const char *name, char *path, size_t cap, realm_error *err);
     /* What runs may open: adds a JSON list of {name, architecture, parameters, sha256}; called on a

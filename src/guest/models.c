@@ -23,6 +23,8 @@ static void open_work(rl_op *base)
         base->status = o->resolve(o->ctx, op->name, path, sizeof path, &base->err);
     if (base->status == REALM_OK)
         base->status = rl_lm_open(&op->lm, o->engine, path, &o->lm, &base->err);
+    if (base->status == REALM_OK)
+        rl_keep_add(&base->run->rt->keep, op->lm);
     op->end_ns = rl_clock_ns();
 }
 

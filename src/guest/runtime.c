@@ -151,6 +151,7 @@ static void read_opts(rl_runtime *rt, const rl_runtime_opts *o)
 
     rt->opts = *o;
     rt->opts.compiled_dir = NULL;
+    rl_keep_init(&rt->keep, o->keep_models);
     rt->n_workers = o->n_workers ? o->n_workers : online_cpus();
     if (rt->n_workers > RL_MAX_WORKERS)
         rt->n_workers = RL_MAX_WORKERS;
@@ -214,6 +215,7 @@ void rl_runtime_free(rl_runtime *rt)
     rl_ticker_stop(&rt->ticker);
     if (rt->wasm)
         wasm_engine_delete(rt->wasm);
+    rl_keep_deinit(&rt->keep);
     rl_free(rt->workers);
     rl_free(rt->compiled_dir);
     rl_free(rt);

@@ -2,6 +2,7 @@
 #ifndef RL_GUEST_RUNTIME_H
 #define RL_GUEST_RUNTIME_H
 
+#include "guest/keep.h"
 #include "guest/program.h"
 #include "guest/worker.h"
 
@@ -36,6 +37,7 @@ struct rl_runtime {
     uint32_t n_workers, max_guests;
     size_t max_memory;
     rl_ticker ticker;
+    rl_keep keep;
 
     rl_queue *tasks; /* rl_op */
     pthread_t helpers[RL_N_HELPERS];

@@ -245,6 +245,11 @@ void rl_http_note(rl_http_exchange *ex, const char *text)
     ex->note[n] = 0;
 }
 
+const char *rl_http_noted(const rl_http_exchange *ex)
+{
+    return ex->note;
+}
+
 const char *rl_http_method(const rl_http_exchange *ex)
 {
     return ex->method;

@@ -133,6 +133,7 @@ void rl_http_limit_body(rl_http_exchange *ex, size_t max);
  * and `handle` only. */
 #define RL_HTTP_NOTE 32 /* with its NUL */
 void rl_http_note(rl_http_exchange *ex, const char *text);
+const char *rl_http_noted(const rl_http_exchange *ex); /* "" without one */
 
 /* References keep the memory, not the connection. */
 rl_http_exchange *rl_http_ref(rl_http_exchange *ex);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define KEEP_MODELS 4u /* that runs opened stay open */
+
 const char *realm_version(void)
 {
     return REALM_VERSION;
@@ -123,6 +125,7 @@ static realm_status runtime_locked(realm *r, const char *compiled, realm_error *
     rl_runtime_opts o = { .compiled_dir = compiled,
                           .max_memory = (size_t)r->opts.max_memory,
                           .lm = rl_lib_lm_opts(r, false),
+                          .keep_models = KEEP_MODELS,
                           .resolve = rl_lib_resolve,
                           .list = rl_lib_list,
                           .ctx = r };

@@ -6,9 +6,11 @@
  * the intake's queue once at most. When the exchange is over (`done`) the intake closes the runs
  * and frees the answer. */
 #include "server/internal.h"
+#include "server/log.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <string.h>
@@ -43,6 +45,7 @@ typedef struct rl_answer {
     bool opened;   /* of a stream: its first events were written */
     bool closed;   /* of a stream: its last event was written */
     bool ended;    /* the runs are closed */
+    uint64_t begin_ns;
     _Atomic int phase;
     atomic_bool queued, done;
     pthread_mutex_t lock;
@@ -121,6 +124,7 @@ void rl_answer_begin(rl_server *s, rl_http_exchange *ex, rl_api api)
     a->server = s;
     a->ex = rl_http_ref(ex);
     a->ask.api = api;
+    a->begin_ns = rl_clock_ns();
     (void)pthread_mutex_init(&a->lock, NULL);
     rl_buf_init(&a->sse, SSE_MAX);
     atomic_fetch_add(&s->n_answers, 1);
@@ -142,6 +146,22 @@ static void open_events(rl_answer *a, rl_buf *sse)
             a->said.wire->finish(&a->said, &a->said.choices[i], sse);
 }
 
+/* The line of choice c's run, once. */
+static void write_line(rl_answer *a, rl_choice *c, const rl_run_result *result)
+{
+    const rl_server_run line = { .id = rl_http_id(a->ex),
+                                 .traceparent = rl_http_header(a->ex, "traceparent"),
+                                 .key = rl_http_noted(a->ex),
+                                 .model = a->ask.model,
+                                 .finish = c->finish,
+                                 .timing = &c->timing,
+                                 .result = result };
+
+    if (!c->logged)
+        rl_server_run_ended(a->server, &line);
+    c->logged = true;
+}
+
 /* One piece of choice c, or its end. -> whether there was something; *failed: the run did, and why
  * is in *err */
 static bool read_choice(rl_answer *a, rl_choice *c, char *piece, rl_buf *sse, bool *failed,
@@ -156,11 +176,14 @@ static bool read_choice(rl_answer *a, rl_choice *c, char *piece, rl_buf *sse, bo
     if (rl_run_read(run, &kind, piece, PIECE_MAX, &n, 0) == REALM_OK && n > 0) {
         if (sse && kind != RL_REPLY_LOG && !a->opened)
             open_events(a, sse);
+        if (kind != RL_REPLY_LOG)
+            rl_timing_piece(&c->timing, &a->server->metrics, rl_clock_ns());
         rl_said_add(&a->said, c, kind, piece, n, sse);
         return true;
     }
     if (!rl_run_done(run, result))
         return false;
+    write_line(a, c, result);
     *failed = result->status != REALM_OK || (!a->opened && result->http_status >= 400);
     if (!*failed)
         rl_said_end(&a->said, c, result, a->opened ? sse : NULL);
@@ -265,6 +288,7 @@ static realm_status start_run(rl_answer *a, uint32_t i, rl_run_opts *o, realm_er
     rl_buf_deinit(&input);
     if (st != REALM_OK)
         return st;
+    rl_timing_begin(&a->said.choices[i].timing, a->begin_ns);
     (void)pthread_mutex_lock(&a->lock);
     a->runs[i] = run;
     gone = a->gone;
@@ -419,12 +443,24 @@ static void look(rl_answer *a, char *piece)
         send_whole(a);
 }
 
+/* What was cut short has a line too. */
+static void close_run(rl_answer *a, uint32_t i)
+{
+    rl_run_result result = { .status = REALM_ECANCELLED };
+
+    if (!a->runs[i])
+        return;
+    (void)rl_run_done(a->runs[i], &result);
+    write_line(a, &a->said.choices[i], &result);
+    rl_run_close(a->runs[i]);
+}
+
 /* Closing waits until the runs tell nothing any more; what they told meanwhile is one more task at
  * most. */
 static void finish(rl_answer *a)
 {
     for (uint32_t i = 0; a->runs && !a->ended && i < a->said.n; i++)
-        rl_run_close(a->runs[i]);
+        close_run(a, i);
     a->ended = true;
     if (!atomic_exchange(&a->queued, true))
         answer_free(a);

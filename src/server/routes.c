@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#define MODELS_MAX ((size_t)4 << 20)
+#define MODELS_MAX  ((size_t)4 << 20)
+#define METRICS_MAX ((size_t)4 << 20)
 
 /* ---- health ---------------------------------------------------------------------------------- */
 
@@ -34,10 +35,29 @@ static void live(rl_server *s, rl_http_exchange *ex, const rl_route *r)
 
 static void ready(rl_server *s, rl_http_exchange *ex, const rl_route *r)
 {
-    bool going = atomic_load(&s->draining);
+    const char *why;
+    bool is = rl_server_is_ready(s, &why);
 
     (void)r;
-    put_status(ex, going ? 503 : 200, going ? "draining" : "ok");
+    put_status(ex, is ? 200 : 503, why);
+}
+
+static void metrics(rl_server *s, rl_http_exchange *ex, const rl_route *r)
+{
+    const rl_http_answer answer = { .status = 200, .type = RL_METRICS_TYPE };
+    rl_buf body;
+    size_t n;
+
+    (void)r;
+    rl_buf_init(&body, METRICS_MAX);
+    rl_metrics_write(s, &body);
+    n = body.len;
+    if (!body.failed) {
+        (void)rl_http_reply(ex, &answer, rl_buf_take(&body), n);
+        return;
+    }
+    rl_buf_deinit(&body);
+    rl_reply_complain(ex, &(rl_complaint){ .status = 503, .text = "no memory for the metrics" });
 }
 
 /* ---- models ---------------------------------------------------------------------------------- */
@@ -150,6 +170,7 @@ const rl_route rl_routes[] = {
     { "GET", "/livez", RL_ANYONE, live, 0 },
     { "GET", "/readyz", RL_ANYONE, ready, 0 },
     { "GET", "/health", RL_ANYONE, ready, 0 },
+    { "GET", "/metrics", RL_KEY_HOLDER, metrics, 0 },
     { "GET", "/v1/models", RL_KEY_HOLDER, models, 0 },
     { "GET", "/v1/models/", RL_KEY_HOLDER, model, 0 },
     { "POST", "/v1/chat/completions", RL_KEY_HOLDER, answer, RL_API_CHAT },

@@ -8,6 +8,7 @@
 #include "server/ask.h"
 
 #include "guest/guest.h"
+#include "server/metrics.h"
 
 #define RL_ANSWER_ID 48 /* "chatcmpl-" and 32 digits, with a NUL, or shorter */
 
@@ -43,6 +44,8 @@ typedef struct rl_choice {
     char finish[16];              /* "" until it was told */
     bool over;                    /* nothing more will come; result is complete */
     rl_run_result result;
+    rl_timing timing;
+    bool logged; /* its line was written */
 } rl_choice;
 
 struct rl_wire;

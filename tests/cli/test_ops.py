@@ -80,6 +80,63 @@ class Ops(Case):
         for _ in range(600):  # more than a pipe holds
             server.json("GET", "/livez")
 
+    # ---- metrics
+
+    def metrics(self, server):
+        """-> {series: value}; each family has one HELP and one TYPE, each series comes once"""
+        status, fields, text = server.ask("GET", "/metrics")
+        self.assertEqual((status, fields["content-type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
+        found, heads = {}, []
+        for line in text.removesuffix("\n").split("\n"):
+            if line.startswith("# "):
+                heads.append(tuple(line.split(" ")[1:3]))
+                continue
+            series, _, value = line.rpartition(" ")
+            self.assertNotIn(series, found)
+            found[series] = float(value)
+        self.assertEqual(len(heads), len(set(heads)))
+        return found
+
+    def test_metrics(self):
+        server = self.serve()
+        before = self.metrics(server)
+        self.assertEqual(before["realm_ready"], 1)
+        usage = server.json("POST", "/v1/chat/completions", HELLO)["usage"]
+        server.events("/v1/chat/completions", HELLO)
+        server.json("GET", "/v1/models/none", status=404)
+        done = 'realm_requests_finished_total{finish="%s"}'
+        self.until(lambda: sum(self.metrics(server)[done % w] for w in ("stop", "length")) == 2)
+        after = self.metrics(server)
+        self.assertEqual(after["realm_generated_tokens_total"], 2 * usage["completion_tokens"])
+        self.assertEqual(after["realm_prompt_tokens_total"], 2 * usage["prompt_tokens"])
+        self.assertEqual(after["realm_runs_done_total"], 2)
+        self.assertEqual(after["realm_time_to_first_token_seconds_count"], 2)
+        self.assertEqual(after["realm_request_duration_seconds_count"], 2)
+        self.assertGreater(after["realm_inter_token_seconds_count"], 2)
+        self.assertGreater(after["realm_guest_cpu_seconds_total"], 0)
+        self.assertGreater(after["realm_kv_blocks_total"], 0, "the model stays open for the next request")
+        self.assertEqual(after["realm_kv_blocks_used"], 0)
+        self.assertEqual(after['realm_http_requests_total{method="POST",route="/v1/chat/completions",class="2xx"}'], 2)
+        self.assertEqual(after['realm_http_requests_total{method="GET",route="/v1/models/",class="4xx"}'], 1)
+        for name in ("num_requests_running", "num_requests_waiting"):
+            self.assertEqual(after['vllm:%s{model_name="tiny"}' % name], 0)
+        self.assertIn('vllm:kv_cache_usage_perc{model_name="tiny"}', after)
+
+    def test_each_completion_has_a_line(self):
+        server = self.serve()
+        usage = server.json("POST", "/v1/chat/completions", HELLO)["usage"]
+        lines = [self.line(server, "r") for _ in range(2)]  # "request" and "run", in either order
+        run, = (x for x in lines if x["msg"] == "run")
+        request, = (x for x in lines if x["msg"] == "request")
+        self.assertEqual((run["trace_id"], run["span_id"], run["id"]),
+                         (request["trace_id"], request["span_id"], request["id"]))
+        self.assertEqual((run["model"], run["prompt_tokens"], run["completion_tokens"]),
+                         ("tiny", usage["prompt_tokens"], usage["completion_tokens"]))
+        self.assertIn(run["finish"], ("stop", "length"))
+        self.assertLessEqual(run["ttft_ms"], run["ms"])
+        self.assertGreater(run["guest_cpu_ms"], 0)
+        self.assertNotIn("hello", json.dumps(lines))
+
     # ---- SIGHUP
 
     def test_a_key_counts_after_sighup(self):
