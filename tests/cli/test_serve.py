@@ -2,58 +2,17 @@
 """realm serve: a live server, plain HTTP and JSON; whole and streamed answers, failures in OpenAI's shape,
 keys, hosts and origins, clients that leave, and the end."""
 import base64
-import http.client
 import json
 import signal
 import socket
 import struct
-import subprocess
 import unittest
 
-from house import BIN, GUESTS, Case
+from house import GUESTS, Case
+from live import Server, read_all
 
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 12, "temperature": 0}
-
-
-class Server:
-    """A server of one test's own settings."""
-
-    def __init__(self, case, *args, env=None):
-        self.run = subprocess.Popen([BIN, "serve", "--port", "0", *args], env={**case.env, **(env or {})},
-                                    stderr=subprocess.PIPE, text=True)
-        self.log = self.run.stderr.readline()
-        self.port = int(self.log.rsplit(":", 1)[1]) if "listening" in self.log else None
-
-    def ask(self, method, path, body=None, headers=None):
-        """-> status, headers, body text"""
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        data = json.dumps(body) if isinstance(body, dict) else body
-        link.request(method, path, data, headers or {})
-        reply = link.getresponse()
-        text = reply.read().decode()
-        link.close()
-        return reply.status, {k.lower(): v for k, v in reply.getheaders()}, text
-
-    def json(self, method, path, body=None, headers=None, status=200):
-        got, fields, text = self.ask(method, path, body, headers)
-        assert got == status, f"{path}: {got} {text}"
-        assert fields["content-type"] == "application/json" and fields["x-request-id"].startswith("req-"), fields
-        return json.loads(text)
-
-    def events(self, path, body, headers=None):
-        """-> the data of a stream's events; the last is [DONE]"""
-        status, fields, text = self.ask("POST", path, {**body, "stream": True}, headers)
-        assert status == 200 and fields["content-type"] == "text/event-stream", text
-        data = [part.removeprefix("data: ") for part in text.split("\n\n") if part]
-        assert data[-1] == "[DONE]", data
-        return [json.loads(d) for d in data[:-1]]
-
-    def stop(self):
-        if self.run.poll() is None:
-            self.run.send_signal(signal.SIGTERM)
-        text = self.run.communicate(timeout=60)[1]
-        assert self.run.returncode == 0, text
-        assert "Sanitizer" not in text, text
+LONG = {**HELLO, "temperature": 1, "seed": 5, "max_tokens": 1800, "stream": True}
 
 
 class Served(Case):
@@ -249,11 +208,8 @@ class Served(Case):
         self.assertEqual((status, "access-control-allow-origin" in fields), (403, False))
 
     def test_a_client_that_leaves_frees_the_engine(self):
-        body = json.dumps({**HELLO, "temperature": 1, "max_tokens": 100000, "stream": True, "logit_bias": {}}).encode()
         for at in range(8):
-            with socket.create_connection(("127.0.0.1", self.server.port)) as link:
-                link.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
-                             % (len(body), body))
+            with self.server.post("/v1/chat/completions", LONG) as link:
                 if at % 2:
                     self.assertTrue(link.recv(100))
         self.server.json("POST", "/v1/chat/completions", HELLO)
@@ -280,29 +236,36 @@ class Ends(Case):
         self.refused("serve", "--port", "0", "--host", "no.such.host.invalid", "--keys-required", "no", words=("keys",))
         self.realm("serve", "--port", "99999", code=2)
 
+    def stalled(self, server):
+        """A stream whose client has read 10 bytes: text and logprobs are larger than all that lies between the two, so
+        it cannot end before more is read. -> the client's socket"""
+        link = socket.socket()
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        link.connect(("127.0.0.1", server.port))
+        link.settimeout(120)
+        server.post("/v1/chat/completions", {**LONG, "max_tokens": 1500, "logprobs": True, "top_logprobs": 20}, link)
+        self.assertTrue(link.recv(10))
+        return link
+
     def test_sigterm_lets_streams_end(self):
         server = Server(self)
-        link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        link.request("POST", "/v1/chat/completions", json.dumps({**HELLO, "max_tokens": 200, "stream": True}))
-        reply = link.getresponse()
-        self.assertTrue(reply.read(10))
-        server.run.send_signal(signal.SIGTERM)
-        self.assertTrue(reply.read().decode().rstrip().endswith("[DONE]"))
-        link.close()
+        with self.stalled(server) as link:
+            server.signal()
+            server.until("stopping")
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # now in a hurry
+            text = read_all(link)
+        self.assertIn(b"data: [DONE]", text[-40:])
+        self.assertGreater(text.count(b'"top_logprobs":[{'), 1400)  # of 1,500; some lie across two chunks
+        self.assertGreater(len(text), 2_000_000)
         server.stop()
 
     def test_a_second_signal_ends_at_once(self):
         server = Server(self)
-        body = json.dumps({**HELLO, "temperature": 1, "max_tokens": 100000, "stream": True}).encode()
-        with socket.create_connection(("127.0.0.1", server.port)) as link:
-            link.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
-                         % (len(body), body))
-            self.assertTrue(link.recv(100))
-            server.run.send_signal(signal.SIGTERM)
-            self.assertIn("stopping", server.run.stderr.readline())
-            server.run.send_signal(signal.SIGTERM)
-            self.assertEqual(server.run.wait(timeout=20), 0)
-        server.run.stderr.close()
+        with self.stalled(server):
+            server.signal()
+            server.until("stopping")
+            server.signal()
+            self.assertEqual(server.run.wait(timeout=20), 0, "the first one alone would wait for 30 s")
 
 
 if __name__ == "__main__":
