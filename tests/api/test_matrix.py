@@ -19,6 +19,7 @@ ROWS = {  # route of src/server/routes.c: what each caller gets, the path to ask
     "GET /livez": (OPEN, "/livez", None),
     "GET /readyz": (OPEN, "/readyz", None),
     "GET /health": (OPEN, "/health", None),
+    "GET /metrics": (KEYED, "/metrics", None),
     "GET /v1/models": (KEYED, "/v1/models", None),
     "GET /v1/models/": (KEYED, "/v1/models/tiny", None),
     "POST /v1/chat/completions": (KEYED, "/v1/chat/completions", CHAT),

@@ -9,10 +9,11 @@ import struct
 import unittest
 
 from house import GUESTS, Case
-from live import Server, read_all
+from live import Server, read_all, soon
 
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 12, "temperature": 0}
 LONG = {**HELLO, "temperature": 1, "seed": 5, "max_tokens": 1800, "stream": True}
+TOKENS, BLOCKS, RUNNING = "realm_generated_tokens_total", "realm_kv_blocks_used", "realm_requests_under_way"
 
 
 class Served(Case):
@@ -208,11 +209,20 @@ class Served(Case):
         self.assertEqual((status, "access-control-allow-origin" in fields), (403, False))
 
     def test_a_client_that_leaves_frees_the_engine(self):
+        """Nobody reads on, so what is left of a text could only be told by the engine's own count."""
+        before = self.server.metrics()
         for at in range(8):
             with self.server.post("/v1/chat/completions", LONG) as link:
                 if at % 2:
                     self.assertTrue(link.recv(100))
+        after = soon("no request runs", lambda: self.idle())
+        self.assertLess(after[TOKENS] - before[TOKENS], 8 * 500, "a whole one has 1,800 tokens")
+        self.assertEqual(after[BLOCKS], before[BLOCKS])
         self.server.json("POST", "/v1/chat/completions", HELLO)
+
+    def idle(self):
+        now = self.server.metrics()
+        return now if now[RUNNING] == 0 else None
 
 
 class Ends(Case):
