@@ -115,7 +115,7 @@ class Leaving(house.Case):
             self.gone(link, WAYS[at % 3])
         after = self.idle()
         self.same(before, after)
-        self.assertLess(after[TOKENS] - before[TOKENS], ROUNDS * 150, "a whole one has 300")
+        self.assertLess(after[TOKENS] - before[TOKENS], ROUNDS * 60, "a whole one has 300")
 
     def test_guest(self):
         """A guest that computes and calls nobody: it is stopped where it is."""
