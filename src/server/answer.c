@@ -407,7 +407,7 @@ static void send_whole(rl_answer *a)
 static void fail_run(rl_answer *a, const rl_choice *c, const rl_run_result *result)
 {
     if (result->status != REALM_OK) {
-        fail(a, &result->err, NULL);
+        fail(a, &result->err, rl_ask_blame(&a->ask, &result->err));
         return;
     }
     atomic_store(&a->phase, PHASE_SENT);

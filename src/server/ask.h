@@ -33,6 +33,7 @@ typedef struct rl_ask {
     bool logprobs, echo; /* echo: the prompt's text comes first */
     bool base64;         /* embeddings as base64 of little-endian floats */
     bool token_strs;     /* tokenize: the tokens' texts too */
+    const char *grammar; /* constant: the member that says what texts must look like, or NULL */
     uint32_t n;          /* choices of each prompt */
     uint32_t n_prompts;  /* 1, or as many as the list has */
     uint32_t dimensions; /* of embeddings; 0: all that the model has */
@@ -63,6 +64,9 @@ realm_status rl_ask_request(rl_ask *a, uint32_t i, rl_buf *out, realm_error *err
 
 /* The prompt's text of choice i; NULL when ids were sent. */
 const char *rl_ask_prompt(const rl_ask *a, uint32_t i, size_t *n);
+
+/* blame.c: the member that a failed program means, or NULL. Constant. */
+const char *rl_ask_blame(const rl_ask *a, const realm_error *err);
 
 /* ---- for the readers of each API (ask_*.c) --------------------------------------------------- */
 

@@ -120,6 +120,7 @@ static realm_status grammars(const rl_reading *r)
             st = rl_ask_wrong(r, keys[i], "must be a text of at most 65536 bytes");
         else
             st = rl_ask_set(r, r->params, keys[i], v);
+        r->ask->grammar = keys[i];
     }
     return st;
 }
@@ -192,5 +193,6 @@ realm_status rl_ask_format(const rl_reading *r, const json_t *format, const char
         return rl_ask_wrong(r, param, "has a schema of over 65536 bytes");
     }
     rl_buf_deinit(&text);
+    r->ask->grammar = param;
     return rl_ask_put(r, r->params, "json_schema", schema);
 }

@@ -224,7 +224,7 @@ class Chats:
         self.refused(bad, ask(logprobs=True, top_logprobs=21), "top_logprobs")
         self.refused(bad, ask(top_logprobs=2), "top_logprobs")
         self.refused(bad, ask(logit_bias={"5": 101}), "logit_bias")
-        self.refused(bad, ask(logit_bias={"100000": 1}))
+        self.refused(bad, ask(logit_bias={"100000": 1}), "logit_bias")
         long = [{"role": "user", "content": "water " * 5000}]
         self.refused(bad, ask(messages=long), code="context_length_exceeded")
 

@@ -137,8 +137,8 @@ class Texts:
 
         bad = openai.BadRequestError
         for param, value in (("n", 9), ("logprobs", 21), ("logprobs", -1), ("prompt", []), ("prompt", [[]]), ("prompt", [1, "a"]),
-                             ("prompt", [["a"]]), ("prompt", 5), ("temperature", -0.1), ("echo", "yes"),
-                             ("stop", ["a"] * 5)):
+                             ("prompt", [["a"]]), ("prompt", [100000]), ("prompt", [-1]),
+                             ("prompt", 5), ("temperature", -0.1), ("echo", "yes"), ("stop", ["a"] * 5)):
             self.refused(bad, ask(**{param: value}), param)
         self.refused(bad, ask(prompt="water " * 5000), code="context_length_exceeded")
         self.refused(openai.NotFoundError, ask(model="none"), code="model_not_found")

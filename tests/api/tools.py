@@ -115,10 +115,10 @@ class Tools:
 
         bad = openai.BadRequestError
         for choice in ("always", {"type": "function", "function": {"name": "none"}}, {"type": "function"}, 5):
-            self.refused(bad, ask(extra_body={"tool_choice": choice}))
+            self.refused(bad, ask(extra_body={"tool_choice": choice}), "tool_choice")
         for tools in ("weather", [5], [{"type": "function"}], [{"type": "web_search"}], [WEATHER, WEATHER],
                       [tool("a b", {})], [tool("x" * 65, {})],
                       [tool("x", {"a": {"type": "nonsense"}})]):
-            self.refused(bad, ask(extra_body={"tools": tools}, tool_choice="required"))
+            self.refused(bad, ask(extra_body={"tools": tools}, tool_choice="required"), "tools")
         self.refused(bad, ask(extra_body={"tools": [], "tool_choice": "required"}))
-        self.refused(bad, ask(extra_body={"parallel_tool_calls": "yes"}))
+        self.refused(bad, ask(extra_body={"parallel_tool_calls": "yes"}), "parallel_tool_calls")

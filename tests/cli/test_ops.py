@@ -5,12 +5,31 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 import unittest
 
-from house import ROOT, Case
-from test_serve import HELLO, Server
+from house import BIN, ROOT, Case
+from live import Server
+from test_serve import HELLO
+
+
+class Piped(Server):
+    """Its log comes through a pipe, line by line; `said` is the first one."""
+
+    def __init__(self, case, *args, env=None):
+        self.run = subprocess.Popen([BIN, "serve", "--port", "0", *args], env={**case.env, **(env or {})},
+                                    stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.said = self.run.stderr.readline()
+        self.port = int(self.said.rsplit(":", 1)[1])
+
+    def log(self):
+        return self.said
+
+    def stop(self):
+        super().stop()
+        self.run.stderr.close()
 
 
 class Ops(Case):
@@ -21,7 +40,7 @@ class Ops(Case):
         self.env.pop("XDG_CONFIG_HOME", None)
 
     def serve(self, *args, **kw):
-        server = Server(self, *args, **kw)
+        server = Piped(self, *args, **kw)
         self.addCleanup(server.stop)
         return server
 

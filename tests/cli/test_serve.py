@@ -103,7 +103,7 @@ class Served(Case):
             self.assertTrue(set(value) == {"n"} and 0 <= value["n"] <= 99, value)
         said = self.server.json("POST", "/v1/chat/completions", {**HELLO, "temperature": 1, "regex": "(yes|no)"})
         self.assertIn(said["choices"][0]["message"]["content"], ("yes", "no"))
-        self.failed({**HELLO, "regex": "("}, 400, "does not compile")
+        self.failed({**HELLO, "regex": "("}, 400, "does not compile", param="regex")
         self.failed({**HELLO, "response_format": {"type": "xml"}}, 400, param="response_format")
 
     def test_logprobs(self):
@@ -132,7 +132,7 @@ class Served(Case):
         self.failed({**HELLO, "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400,
                     param="messages[0].content[0]")
         self.failed({**HELLO, "tools": [{"type": "web_search"}]}, 400, "not offered", param="tools[0].type")
-        self.failed({**HELLO, "tools": [{"type": "function"}]}, 400, "tools[0]")
+        self.failed({**HELLO, "tools": [{"type": "function"}]}, 400, "tools[0]", param="tools")
         self.failed({**HELLO, "n": 9}, 400, param="n")
         for key in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "max_tokens", "top_k", "min_p"):
             for value in (-3, 1e308, "1", [], 2**63):
