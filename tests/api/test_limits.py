@@ -46,8 +46,8 @@ def inside(path):
     """Numbers within a field: it is the one to be named."""
     fields = {"logit_bias": lambda v: {"5": v}}
     if path == "/v1/completions":
-        return fields
-    return {} if path == "/v1/embeddings" else fields
+        fields["prompt"] = lambda v: [v]
+    return {"input": lambda v: [v]} if path == "/v1/embeddings" else fields
 
 
 class Limits(house.Case):
@@ -132,7 +132,7 @@ class Limits(house.Case):
             for n, status in ((0, 200), (4, 200), (5, 400)):
                 self.assertEqual(self.status(path, {**ask, "stop": stops[:n]}, "stop"), status)
             for n, status in ((0, 400), (1, 200), (256, 200), (257, 400)):
-                self.assertEqual(self.status(path, {**ask, "stop": "x" * n}), status, f"a stop of {n}")
+                self.assertEqual(self.status(path, {**ask, "stop": "x" * n}, "stop"), status, f"a stop of {n}")
         chat, text = ASKS["/v1/chat/completions"], ASKS["/v1/completions"]
         for n, status in ((20, 200), (21, 400)):
             self.assertEqual(self.status("/v1/chat/completions", {**chat, "logprobs": True, "top_logprobs": n},
@@ -146,13 +146,14 @@ class Limits(house.Case):
             return 'start: "yes"\n//' + "c" * (size - len('start: "yes"\n//'))
 
         for size, status in ((n, 200), (n + 1, 400), (n * 4, 400)):
-            self.assertEqual(self.status("/v1/chat/completions", {**chat, "lark": lark(size)}), status)
+            self.assertEqual(self.status("/v1/chat/completions", {**chat, "lark": lark(size)}, "lark"), status)
             regex = "(?x)yes" + " " * (size - len("(?x)yes")) if status == 200 else "y" * size
-            self.assertEqual(self.status("/v1/chat/completions", {**chat, "regex": regex}), status)
+            self.assertEqual(self.status("/v1/chat/completions", {**chat, "regex": regex}, "regex"), status)
         for size, status in ((n - 100, 200), (n + 1, 400)):  # as JSON the schema has a few bytes more
             schema = {"enum": [1], "description": "d" * size}
             form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-            self.assertEqual(self.status("/v1/chat/completions", {**chat, "response_format": form}), status)
+            self.assertEqual(self.status("/v1/chat/completions", {**chat, "response_format": form}, "response_format"),
+                             status)
 
     def test_prompts(self):
         """As long as the context is; beyond it is 400, and the context is not cut."""
