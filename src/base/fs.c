@@ -302,3 +302,20 @@ void rl_sha256(const void *data, size_t n, char hex[RL_SHA256_HEX])
     RL_ASSERT(EVP_Digest(data, n, digest, NULL, EVP_sha256(), NULL) == 1);
     rl_sha256_hex(digest, hex);
 }
+
+/* The second number of statm: pages. */
+uint64_t rl_fs_resident(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    char line[128] = "";
+    const char *second;
+    size_t n;
+
+    if (!f)
+        return 0;
+    n = fread(line, 1, sizeof line - 1, f);
+    (void)fclose(f);
+    line[n] = 0;
+    second = strchr(line, ' ');
+    return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}

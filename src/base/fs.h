@@ -54,4 +54,7 @@ realm_status rl_fs_sha256(const char *path, char hex[RL_SHA256_HEX], rl_progress
 void rl_sha256_hex(const uint8_t digest[32], char hex[RL_SHA256_HEX]);
 void rl_sha256(const void *data, size_t n, char hex[RL_SHA256_HEX]);
 
+/* Resident memory of this process in bytes; 0: the system does not tell. */
+uint64_t rl_fs_resident(void);
+
 #endif

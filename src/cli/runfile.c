@@ -47,14 +47,7 @@ uint64_t rl_runfile_birth(int64_t pid)
 /* In whole MiB: less is noise, and would be written each second. */
 uint64_t rl_runfile_memory(void)
 {
-    FILE *f = fopen("/proc/self/statm", "re");
-    unsigned long long pages = 0;
-
-    if (f && fscanf(f, "%*u %llu", &pages) != 1)
-        pages = 0;
-    if (f)
-        (void)fclose(f);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE) >> 20 << 20;
+    return rl_fs_resident() >> 20 << 20;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -13,8 +13,8 @@ static bool begins(const char *text, const char *with)
 static const char *prompt_of(rl_api api)
 {
     static const char *const names[RL_N_APIS] = {
-        [RL_API_CHAT] = "messages",    [RL_API_TEXT] = "prompt",     [RL_API_RESPONSES] = "input",
-        [RL_API_EMBED] = "input",      [RL_API_TOKENIZE] = "prompt", [RL_API_DETOKENIZE] = "tokens",
+        [RL_API_CHAT] = "messages", [RL_API_TEXT] = "prompt",     [RL_API_RESPONSES] = "input",
+        [RL_API_EMBED] = "input",   [RL_API_TOKENIZE] = "prompt", [RL_API_DETOKENIZE] = "tokens",
     };
 
     return names[api];
@@ -36,7 +36,8 @@ const char *rl_ask_blame(const rl_ask *a, const realm_error *err)
         begins(err->text, "the prompt"))
         return prompt_of(a->api);
     for (size_t i = sizeof same / sizeof *same; i-- > 0;)
-        if (begins(err->text, same[i]) && !strchr("_abcdefghijklmnopqrstuvwxyz", err->text[strlen(same[i])]))
+        if (begins(err->text, same[i]) &&
+            !strchr("_abcdefghijklmnopqrstuvwxyz", err->text[strlen(same[i])]))
             return same[i];
     return NULL;
 }

@@ -23,7 +23,9 @@ static void put_trace(rl_log_event *l, const char *id, const char *traceparent)
 
 static void put_ms(rl_log_event *l, const char *key, uint64_t ns)
 {
-    rl_json_double(&l->json, key, (double)(ns / 1000) / 1e3, 15);
+    uint64_t us = ns / 1000;
+
+    rl_json_double(&l->json, key, (double)us / 1e3, 15);
 }
 
 static void put_key(rl_log_event *l, const char *key)

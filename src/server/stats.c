@@ -3,10 +3,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fs.h"
 
-#include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 static void get_engine(const rl_server *s, rl_engine_stats *out)
 {
@@ -30,20 +29,6 @@ void rl_server_get_status(const rl_server *s, rl_server_status *out)
                                .requests = http.requests,
                                .prompt_tokens = engine.prompt_tokens,
                                .generated_tokens = engine.generated_tokens };
-}
-
-/* The second number of statm: resident pages. 0: nobody knows. */
-static uint64_t resident(void)
-{
-    FILE *f = fopen("/proc/self/statm", "re");
-    unsigned long long pages = 0;
-
-    if (!f)
-        return 0;
-    if (fscanf(f, "%*u %llu", &pages) != 1)
-        pages = 0;
-    (void)fclose(f);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static double unix_now(void)
@@ -71,7 +56,7 @@ static void gather(const rl_server *s, rl_metrics_values *v)
     v->now_s = unix_now();
     v->start_s = s->start_s;
     v->cpu_ns = rl_clock_process_cpu_ns();
-    v->rss = resident();
+    v->rss = rl_fs_resident();
 }
 
 /* Without the registry the models' lines are missing; the others are not. */
