@@ -38,7 +38,7 @@ def served(side, pid, args):
 
 
 def measure(name, args):
-    side = peer.realm(pathlib.Path(name), peer.free_port(), args)
+    side = peer.realm(pathlib.Path(name + ".gguf"), peer.free_port(), args)
     rows = []
     with peer.Running(side, 120) as pid:
         served(side, pid, args)  # the model is loaded with the first request

@@ -34,7 +34,7 @@ LLAMA = pathlib.Path(os.environ.get("LLAMA_BIN", "."))
 SLOT_TOKENS = 512  # context of one stream: prompt, answer and a margin
 SETTINGS = {f"repack={'on' if repack else 'off'} fa={fa}": (repack, fa) for repack in (True, False) for fa in ("on", "off")}
 
-Side = collections.namedtuple("Side", "name setting command ready env extra")  # extra: members of each request
+Side = collections.namedtuple("Side", "name setting command ready env extra model")  # extra: members of each request
 
 
 def llama_server(file, setting, port, args):
@@ -44,13 +44,13 @@ def llama_server(file, setting, port, args):
                "-fa", fa, "--cache-ram", 0, "--log-disable"]
     command += [] if repack else ["--no-repack"]
     return Side("llama-server", setting, command, f"http://127.0.0.1:{port}/health", {"LD_LIBRARY_PATH": str(LLAMA)},
-                {"cache_prompt": False})
+                {"cache_prompt": False}, None)
 
 
 def realm(file, port, args):
     command = [REALM, "serve", "--port", port]
     return Side("realm", "", command, f"http://127.0.0.1:{port}/health", {"REALM_THREADS": str(args.threads)},
-                {"model": file.stem})
+                {}, file.stem)
 
 
 def free_port():
@@ -113,7 +113,8 @@ def drive(side, pid, clients, args):
     url = side.ready.rsplit("/", 1)[0]
     command = [LOAD, url, "-c", clients, "-n", n, "-p", args.prompt_tokens, "-m", args.max_tokens, "--seed", args.seed,
                "--pid", pid, "--json"]
-    command += ["--extra", json.dumps(side.extra)]
+    command += ["--extra", json.dumps(side.extra)] if side.extra else []
+    command += ["--model", side.model] if side.model else []
     command += ["--completions"] if args.completions else []
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if done.returncode:
