@@ -4,10 +4,9 @@ import json
 import unittest
 from typing import Literal
 
-import pydantic
-
-import bed
+import bed  # first: it enters the clients' environment
 import house
+import pydantic
 
 NAME = "qwen2.5-coder-0.5b"
 WEATHER = {"type": "function", "function": {

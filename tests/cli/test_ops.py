@@ -131,7 +131,6 @@ class Ops(Case):
         self.assertEqual(after["realm_runs_done_total"], 2)
         self.assertEqual(after["realm_time_to_first_token_seconds_count"], 2)
         self.assertEqual(after["realm_request_duration_seconds_count"], 2)
-        self.assertGreater(after["realm_inter_token_seconds_count"], 2)
         self.assertGreater(after["realm_guest_cpu_seconds_total"], 0)
         self.assertGreater(after["realm_kv_blocks_total"], 0, "the model stays open for the next request")
         self.assertEqual(after["realm_kv_blocks_used"], 0)
@@ -140,6 +139,12 @@ class Ops(Case):
         for name in ("num_requests_running", "num_requests_waiting"):
             self.assertEqual(after['vllm:%s{model_name="tiny"}' % name], 0)
         self.assertIn('vllm:kv_cache_usage_perc{model_name="tiny"}', after)
+
+        def between_pieces():
+            """What waited for its reader comes as one piece: one reply may have no second."""
+            server.events("/v1/chat/completions", HELLO)
+            return self.metrics(server)["realm_inter_token_seconds_count"]
+        self.until(between_pieces)
 
     def test_each_completion_has_a_line(self):
         server = self.serve()
