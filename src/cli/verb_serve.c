@@ -65,6 +65,7 @@ static rl_server_opts options(const rl_config *c)
         .max_connections = (uint32_t)rl_config_get(c, "max_connections")->number,
         .max_connections_per_ip = (uint32_t)rl_config_get(c, "max_connections_per_ip")->number,
         .max_body = (size_t)rl_config_get(c, "max_body")->number,
+        .max_latency_ms = (uint32_t)rl_config_get(c, "max_latency_ms")->number,
         .stall_seconds = (uint32_t)rl_config_get(c, "stall_seconds")->number,
     };
 }

@@ -45,7 +45,7 @@ typedef struct rl_answer {
     bool opened;   /* of a stream: its first events were written */
     bool closed;   /* of a stream: its last event was written */
     bool ended;    /* the runs are closed */
-    uint64_t begin_ns;
+    uint64_t begin_ns, admitted_ns; /* admitted_ns: the admission's, given back at the end */
     _Atomic int phase;
     atomic_bool queued, done;
     pthread_mutex_t lock;
@@ -64,6 +64,7 @@ static void answer_free(rl_answer *a)
     rl_free(a->runs);
     (void)pthread_mutex_destroy(&a->lock);
     rl_http_unref(a->ex);
+    rl_admission_end(&s->admission, rl_server_busy_ns(s), a->admitted_ns);
     rl_free(a);
     atomic_fetch_sub(&s->n_answers, 1);
 }
@@ -109,16 +110,34 @@ static void on_done(void *ctx)
     schedule(a);
 }
 
+/* Room for one more; NULL: *no says why there is none. */
+static rl_answer *admit(rl_server *s, rl_complaint *no)
+{
+    uint64_t busy_ns = rl_server_busy_ns(s), admitted_ns;
+    rl_answer *a;
+
+    *no = (rl_complaint){ .status = 503, .text = "too many requests are under way" };
+    /* The http thread alone adds to the count, so it cannot pass the limit. */
+    if (atomic_load(&s->n_answers) >= s->max_answers ||
+        !rl_admission_begin(&s->admission, busy_ns, &admitted_ns, &no->retry_s))
+        return NULL;
+    a = rl_alloc(sizeof *a);
+    if (a) {
+        a->admitted_ns = admitted_ns;
+        return a;
+    }
+    rl_admission_end(&s->admission, busy_ns, admitted_ns);
+    no->text = "no memory for a request";
+    return NULL;
+}
+
 void rl_answer_begin(rl_server *s, rl_http_exchange *ex, rl_api api)
 {
-    /* The http thread alone adds to the count, so it cannot pass the limit. */
-    bool full = atomic_load(&s->n_answers) >= s->max_answers;
-    rl_answer *a = full ? NULL : rl_alloc(sizeof *a);
+    rl_complaint no;
+    rl_answer *a = admit(s, &no);
 
     if (!a) {
-        rl_reply_complain(ex, &(rl_complaint){ .status = 503,
-                                               .text = full ? "too many requests are under way"
-                                                            : "no memory for a request" });
+        rl_reply_complain(ex, &no);
         return;
     }
     a->server = s;

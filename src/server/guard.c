@@ -165,6 +165,7 @@ realm_status rl_server_reload(rl_server *s, const rl_server_opts *opts, realm_er
     if (st != REALM_OK)
         return st;
     atomic_store(&s->stall_seconds, opts->stall_seconds);
+    rl_admission_set(&s->admission, (uint64_t)opts->max_latency_ms * 1000000u);
     free_rules(atomic_exchange(&s->new_rules, rules)); /* given before and not taken yet */
     return REALM_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef RL_SERVER_INTERNAL_H
 #define RL_SERVER_INTERNAL_H
 
+#include "server/admission.h"
 #include "server/said.h"
 #include "server/server.h"
 
@@ -31,6 +32,7 @@ struct rl_server {
     rl_guard_rules *rules;               /* owned; of the http thread */
     _Atomic(rl_guard_rules *) new_rules; /* owned; NULL: none were given */
     rl_metrics metrics;
+    rl_admission admission;
     double start_s; /* of the clock on the wall */
     _Atomic uint32_t stall_seconds;
     rl_queue *intake;     /* rl_answer; each is in it once at most */
@@ -79,6 +81,7 @@ typedef struct rl_complaint {
     const char *param; /* or NULL */
     const char *code;  /* or NULL */
     const char *text;
+    uint32_t retry_s; /* of 429 and 503: when to come again; 0: in a second */
 } rl_complaint;
 
 #define RL_REPLY_FIELDS 8
@@ -112,9 +115,12 @@ void rl_programs_free(struct rl_programs *p); /* NULL is fine */
 bool rl_health_is_stalled(uint64_t work_ns, uint64_t now_ns, uint32_t stall_seconds);
 bool rl_health_at(const rl_server *s, uint64_t now_ns, const char **why);
 
-/* ---- stats.c: http thread */
+/* ---- stats.c */
 
-/* All metrics as text of type RL_METRICS_TYPE. */
+/* How long the engine has computed. Any thread. */
+uint64_t rl_server_busy_ns(const rl_server *s);
+
+/* http thread: all metrics as text of type RL_METRICS_TYPE. */
 void rl_metrics_write(rl_server *s, rl_buf *out);
 
 /* ---- answer.c */

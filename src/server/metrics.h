@@ -59,7 +59,7 @@ typedef struct rl_metrics_values {
     rl_log_counts log;
     uint32_t queued, answers;
     bool ready;
-    double stalled_s, start_s, now_s;
+    double stalled_s, start_s, now_s, cost_s;
     uint64_t cpu_ns, rss;
     const rl_server_model *models; /* [n_models] */
     size_t n_models;

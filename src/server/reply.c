@@ -119,15 +119,17 @@ void rl_reply_put_error(rl_buf *body, const rl_complaint *c)
 void rl_reply_complain(rl_http_exchange *ex, const rl_complaint *c)
 {
     bool later = c->status == 429 || c->status == 503;
+    char seconds[16];
     rl_buf body;
 
+    (void)snprintf(seconds, sizeof seconds, "%u", c->retry_s ? c->retry_s : 1);
     rl_buf_init(&body, ERROR_MAX);
     rl_reply_put_error(&body, c);
     send(ex, c->status,
          later              ? "Retry-After"
          : c->status == 401 ? "WWW-Authenticate"
                             : NULL,
-         later ? "1" : "Bearer", &body);
+         later ? seconds : "Bearer", &body);
 }
 
 void rl_reply_error(rl_http_exchange *ex, const realm_error *err, const char *param)

@@ -63,6 +63,7 @@ realm_status rl_server_start(rl_server **out, const rl_server_opts *opts, realm_
     *out = NULL;
     if (!s)
         return realm_fail(err, REALM_ENOMEM, "no memory for the server");
+    rl_admission_init(&s->admission, (uint64_t)opts->max_latency_ms * 1000000u);
     s->start_s = (double)rl_clock_unix_s();
     st = copy_options(s, opts, err);
     if (st == REALM_OK)
@@ -117,6 +118,7 @@ void rl_server_free(rl_server *s)
     rl_store_close(s->intake_store);
     rl_store_close(s->store);
     rl_guard_deinit(s);
+    rl_admission_deinit(&s->admission);
     rl_free((char *)(uintptr_t)s->o.address);
     rl_free((char *)(uintptr_t)s->o.home);
     rl_free(s);

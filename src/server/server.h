@@ -44,16 +44,17 @@ typedef struct rl_server_opts {
     size_t n_origins;
     uint32_t max_connections, max_connections_per_ip; /* 0: the http room's */
     size_t max_body;                                  /* 0: 1 MiB */
-    uint32_t stall_seconds; /* work without a step for so long: not ready; 0: 30 */
+    uint32_t max_latency_ms; /* what would be answered later is refused at once; 0: nothing is */
+    uint32_t stall_seconds;  /* work without a step for so long: not ready; 0: 30 */
 } rl_server_opts;
 
 /* Texts are copied. -> OK | EAUTH (keys are needed and there is none) | EIO (the address) | ... */
 realm_status rl_server_start(rl_server **out, const rl_server_opts *opts,
                              realm_error *err) REALM_MUST_USE;
 uint16_t rl_server_port(const rl_server *s);
-/* Applies keys, hosts, origins, max_body and stall_seconds of `opts` as one, from the next request
- * on; keys are counted anew. On failure all is as before. Any thread but the http thread. -> OK |
- * as rl_server_start */
+/* Applies keys, hosts, origins, max_body, max_latency_ms and stall_seconds of `opts` as one, from
+ * the next request on; keys are counted anew. On failure all is as before. Any thread but the http
+ * thread. -> OK | as rl_server_start */
 realm_status rl_server_reload(rl_server *s, const rl_server_opts *opts,
                               realm_error *err) REALM_MUST_USE;
 /* Whether it takes requests and its engine makes steps. *why: a word for the reason (constant);

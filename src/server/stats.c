@@ -31,6 +31,14 @@ void rl_server_get_status(const rl_server *s, rl_server_status *out)
                                .generated_tokens = engine.generated_tokens };
 }
 
+uint64_t rl_server_busy_ns(const rl_server *s)
+{
+    rl_engine_stats engine;
+
+    get_engine(s, &engine);
+    return engine.busy_ns;
+}
+
 static double unix_now(void)
 {
     struct timespec now;
@@ -39,7 +47,7 @@ static double unix_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void gather(const rl_server *s, rl_metrics_values *v)
+static void gather(rl_server *s, rl_metrics_values *v)
 {
     uint64_t now = rl_clock_ns();
     const char *why;
@@ -48,6 +56,7 @@ static void gather(const rl_server *s, rl_metrics_values *v)
     rl_runtime_get_stats(s->o.runtime, &v->guests);
     rl_http_count(s->http, &v->http);
     rl_log_count(&v->log);
+    v->cost_s = (double)rl_admission_cost(&s->admission) / 1e9;
     v->queued = atomic_load(&s->metrics.queued);
     v->answers = atomic_load(&s->n_answers);
     v->ready = rl_health_at(s, now, &why);

@@ -8,7 +8,8 @@ import unittest
 
 import bed
 import house
-from live import Server, read_all, status_of
+from live import Server, read_all, soon, status_of
+from test_run import FOREVER
 
 HEAD = b"Host: localhost\r\n"
 LAST = b"Connection: close\r\n"
@@ -252,6 +253,32 @@ class Connections(house.Case):
                 return link
             link.close()
         self.fail("there was never room again")
+
+
+class Overload(house.Case):
+    """What would be answered too late is refused at once. A millisecond is less than any request of these takes, so
+    that one at a time is let in."""
+
+    def test_overload(self):
+        server = Server(self, "--max-latency-ms", "1")
+        ask = {"model": "tiny", "prompt": "water", "max_tokens": 300}
+        self.assertEqual(server.ask("POST", "/v1/completions", ask)[0], 200)  # what one takes is known
+        path = self.work / "forever.wasm"
+        path.write_bytes(FOREVER)
+        self.realm("program", "add", path, "--name", "forever")
+        for _ in range(3):
+            soon("the last one is over", lambda: not server.metrics()["realm_requests_under_way"])
+            with server.post("/v1/completions", {**ask, "model": "forever"}):
+                soon("it runs", lambda: server.metrics()["realm_guests_live"])
+                status, headers, text = server.ask("POST", "/v1/completions", ask)
+                self.assertEqual(status, 503, text)
+                self.assertGreaterEqual(int(headers["retry-after"]), 1)
+                self.assertEqual(json.loads(text)["error"]["type"], "server_error")
+                self.assertEqual(server.ask("GET", "/v1/models")[0], 200)  # what computes nothing is not refused
+        soon("the last one is over", lambda: not server.metrics()["realm_requests_under_way"])
+        self.assertEqual(server.ask("POST", "/v1/completions", ask)[0], 200)
+        self.assertGreater(server.metrics()["realm_request_cost_seconds"], 0.0005)
+        server.stop()
 
 
 class Slow(house.Case):

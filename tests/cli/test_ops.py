@@ -212,8 +212,8 @@ class Ops(Case):
         self.reload(server, "[engine]\nctx = 64\n", "warn", "ctx takes effect at the next start")
         rows = self.json("config", "--json")["config"]
         marked = {r["name"] for r in rows if r["reloadable"]}
-        self.assertEqual(marked, {"keys_required", "allowed_origins", "allowed_hosts", "max_body", "drain_seconds",
-                                  "stall_seconds", "log_level"})
+        self.assertEqual(marked, {"keys_required", "allowed_origins", "allowed_hosts", "max_body", "max_latency_ms",
+                                  "drain_seconds", "stall_seconds", "log_level"})
 
     def test_the_level_of_the_log(self):
         server = self.serve("--log-level", "error")

@@ -1,0 +1,85 @@
+#include "server/admission.h"
+
+#include "base/assert.h"
+
+#define SMOOTH    16u /* requests */
+#define UNKNOWN   4u  /* so many may go while nobody knows what one takes */
+#define SECOND_NS 1000000000u
+
+void rl_admission_init(rl_admission *a, uint64_t most_ns)
+{
+    *a = (rl_admission){ .most_ns = most_ns };
+    (void)pthread_mutex_init(&a->lock, NULL);
+}
+
+void rl_admission_deinit(rl_admission *a)
+{
+    (void)pthread_mutex_destroy(&a->lock);
+}
+
+void rl_admission_set(rl_admission *a, uint64_t most_ns)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    a->most_ns = most_ns;
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+/* With the lock. Two threads may come in another order than they read the engine's time. */
+static void look(rl_admission *a, uint64_t busy_ns)
+{
+    if (busy_ns <= a->busy_ns)
+        return;
+    if (a->n > 0)
+        a->v_ns += (busy_ns - a->busy_ns) / a->n;
+    a->busy_ns = busy_ns;
+}
+
+/* With the lock: how much later than allowed one more would end; 0: in time. One alone is always
+ * let in, or nothing would ever be measured again. */
+static uint64_t late_ns(const rl_admission *a)
+{
+    uint64_t takes = (a->n + (uint64_t)1) * a->cost_ns;
+
+    if (!a->most_ns || a->n == 0)
+        return 0;
+    if (!a->cost_ns)
+        return a->n < UNKNOWN ? 0 : 1;
+    return takes > a->most_ns ? takes - a->most_ns : 0;
+}
+
+bool rl_admission_begin(rl_admission *a, uint64_t busy_ns, uint64_t *v_ns, uint32_t *retry_s)
+{
+    uint64_t late;
+
+    (void)pthread_mutex_lock(&a->lock);
+    look(a, busy_ns);
+    late = late_ns(a);
+    *v_ns = a->v_ns;
+    *retry_s = (uint32_t)((late + SECOND_NS - 1) / SECOND_NS);
+    a->n += late == 0;
+    (void)pthread_mutex_unlock(&a->lock);
+    return late == 0;
+}
+
+void rl_admission_end(rl_admission *a, uint64_t busy_ns, uint64_t v_ns)
+{
+    uint64_t took;
+
+    (void)pthread_mutex_lock(&a->lock);
+    look(a, busy_ns);
+    RL_ASSERT(a->n > 0 && v_ns <= a->v_ns);
+    a->n--;
+    took = a->v_ns - v_ns;
+    a->cost_ns = a->cost_ns ? (a->cost_ns * (SMOOTH - 1) + took) / SMOOTH : took;
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+uint64_t rl_admission_cost(rl_admission *a)
+{
+    uint64_t cost;
+
+    (void)pthread_mutex_lock(&a->lock);
+    cost = a->cost_ns;
+    (void)pthread_mutex_unlock(&a->lock);
+    return cost;
+}
