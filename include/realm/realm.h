@@ -42,12 +42,13 @@ typedef enum realm_kv { REALM_KV_BF16 = 0, REALM_KV_F16 = 1, REALM_KV_F32 = 2 } 
 typedef bool (*realm_progress)(void *ctx, const char *what, uint64_t done, uint64_t total);
 
 typedef struct realm_options {
-    const char *home;   /* NULL: $REALM_HOME, $XDG_DATA_HOME/realm, ~/.local/share/realm */
-    uint32_t n_threads; /* compute threads; 0: one per CPU */
-    realm_kv kv;        /* how keys and values are kept, for all models of this handle */
-    uint64_t kv_bytes;  /* budget for keys and values; 0: 1 GiB */
-    uint32_t n_ctx;     /* context limit in tokens; 0: the model's, at most 32,768 */
-    bool reference;     /* the slow F32 path for all: exact weights, activations, keys and values */
+    const char *home;     /* NULL: $REALM_HOME, $XDG_DATA_HOME/realm, ~/.local/share/realm */
+    uint32_t n_threads;   /* compute threads; 0: one per CPU */
+    realm_kv kv;          /* how keys and values are kept, for all models of this handle */
+    uint64_t kv_bytes;    /* budget for keys and values; 0: 1 GiB */
+    uint32_t n_ctx;       /* context limit in tokens; 0: the model's, at most 32,768 */
+    bool no_prefix_cache; /* compute every prompt anew, also what others began with: to measure */
+    bool reference; /* the slow F32 path for all: exact weights, activations, keys and values */
     uint64_t max_memory;     /* largest linear memory a run may be given; 0: 64 MiB */
     realm_progress progress; /* NULL: nobody watches */
     void *ctx;               /* of progress */

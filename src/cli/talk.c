@@ -144,6 +144,7 @@ static void apply(const rl_config *config, realm_options *o)
     o->n_threads = (uint32_t)rl_config_get(config, "threads")->number; /* 0: not set */
     o->kv = (realm_kv)rl_config_get(config, "kv")->number;
     o->kv_bytes = (uint64_t)rl_config_get(config, "kv_memory")->number;
+    o->no_prefix_cache = o->no_prefix_cache || rl_config_get(config, "prefix_cache")->number != 0;
     o->n_ctx = (uint32_t)rl_config_get(config, "ctx")->number;
 }
 

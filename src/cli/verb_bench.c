@@ -200,7 +200,7 @@ static bool read_numbers(const rl_cli *c, const char *opt, const char *fallback,
 static int with_model(bench *b)
 {
     realm_error err;
-    int code = rl_cli_open(b->c, NULL);
+    int code = rl_cli_open(b->c, &(realm_options){ .no_prefix_cache = true });
 
     if (code)
         return code;

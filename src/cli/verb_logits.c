@@ -116,7 +116,7 @@ int rl_verb_logits(rl_cli *c)
     w.top = (uint32_t)top;
     if (ids && !rl_cli_list(c, "ids", ids, UINT32_MAX - 1, &w.ids, &w.n_ids))
         return RL_EXIT_USAGE;
-    code = rl_cli_open(c, NULL);
+    code = rl_cli_open(c, &(realm_options){ .no_prefix_cache = true });
     if (code == 0 && realm_model_open(&m, c->r, c->pos[0], false, &err) != REALM_OK)
         code = rl_cli_fail(&err);
     if (code == 0)

@@ -109,7 +109,7 @@ int rl_verb_perplexity(rl_cli *c)
         return RL_EXIT_USAGE;
     o.n_ctx = (uint32_t)chunk;
     o.n_chunks = (uint32_t)chunks;
-    code = rl_cli_open(c, NULL);
+    code = rl_cli_open(c, &(realm_options){ .no_prefix_cache = true });
     if (code)
         return code;
     rl_buf_init(&text, TEXT_MAX);

@@ -7,7 +7,7 @@
 
 /* The position from which on a job wants logits, or states for a mean. What it was given before an
  * eviction it does not want again. */
-static uint32_t first_wanted(const rl_seq *s)
+uint32_t rl_batch_first_wanted(const rl_seq *s)
 {
     const rl_job *job = s->run.job;
 
@@ -27,7 +27,7 @@ static uint32_t first_wanted(const rl_seq *s)
  * there is no room, in memory or in the batch */
 static bool add_span(rl_batch *b, rl_seq *s, uint32_t n)
 {
-    uint32_t pos = s->n_computed, first = first_wanted(s), wanted, logits;
+    uint32_t pos = s->n_computed, first = rl_batch_first_wanted(s), wanted, logits;
     bool states = s->run.job->kind == RL_JOB_EMBED;
 
     if (rl_room_reserve(s, pos, s->len - pos) != REALM_OK)
@@ -120,10 +120,11 @@ void rl_batch_build(rl_engine *e, rl_lm *lm)
     left = prefill_rows(e, lm);
     while (cands && left) {
         rl_seq **at = next_cand(&cands), *s = *at;
-        uint32_t n = least(least(s->len - s->n_computed, e->opts.chunk), left);
 
         *at = s->run.cand_next;
-        if (!add_span(b, s, n))
+        rl_prefix_follow(s);
+        if (rl_prefix_is_under_way(b, s) ||
+            !add_span(b, s, least(least(s->len - s->n_computed, e->opts.chunk), left)))
             continue;
         s->run.owner->last_turn = ++e->turn;
         left -= b->spans[b->n - 1].n;

@@ -245,14 +245,18 @@ static size_t largest_block(const rl_engine *e)
 
 static void count_room(rl_engine *e)
 {
-    size_t used = rl_kv_budget_used(e->budget), most = largest_block(e);
-    size_t left = used < e->opts.kv_bytes ? e->opts.kv_bytes - used : 0;
-    uint32_t blocks = 0;
+    size_t taken = rl_kv_budget_used(e->budget), most = largest_block(e), used = 0;
+    size_t left = taken < e->opts.kv_bytes ? e->opts.kv_bytes - taken : 0;
+    uint32_t blocks = 0, cached = 0;
 
-    for (const rl_lm *lm = e->pools; lm; lm = lm->pool_next)
+    for (const rl_lm *lm = e->pools; lm; lm = lm->pool_next) {
         blocks += rl_kv_pool_in_use(lm->pool);
+        cached += rl_kv_pool_idle(lm->pool);
+        used += rl_kv_pool_bytes(lm->pool);
+    }
     atomic_store(&e->kv_blocks, blocks);
-    atomic_store(&e->kv_blocks_most, most ? blocks + (uint32_t)(left / most) : 0);
+    atomic_store(&e->kv_blocks_cached, cached);
+    atomic_store(&e->kv_blocks_most, most ? blocks + cached + (uint32_t)(left / most) : 0);
     atomic_store(&e->kv_bytes, used);
 }
 
@@ -428,9 +432,11 @@ void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out)
         .rows = atomic_load(&e->rows),
         .prompt_tokens = atomic_load(&e->prompt_tokens),
         .generated_tokens = atomic_load(&e->generated_tokens),
+        .cached_tokens = atomic_load(&e->cached_tokens),
         .busy_ns = atomic_load(&e->busy_ns),
         .work_ns = atomic_load(&e->work_ns),
         .kv_blocks_in_use = atomic_load(&e->kv_blocks),
+        .kv_blocks_cached = atomic_load(&e->kv_blocks_cached),
         .kv_blocks = atomic_load(&e->kv_blocks_most),
         .kv_bytes_used = atomic_load(&e->kv_bytes),
         .kv_bytes = e->opts.kv_bytes,

@@ -21,12 +21,13 @@
 typedef struct rl_engine rl_engine;
 
 typedef struct rl_engine_opts {
-    uint32_t n_threads; /* compute threads, engine thread included; 0: online CPUs */
-    size_t kv_bytes;    /* KV budget; 0: 1 GiB */
-    uint32_t max_rows;  /* per step; 0: 512 */
-    uint32_t chunk;     /* most prefill tokens of one sequence per step; 0: max_rows */
-    uint32_t queue_cap; /* jobs posted and not yet taken; 0: 65536 */
-    size_t stack_bytes; /* of the engine thread; 0: 8 MiB */
+    uint32_t n_threads;  /* compute threads, engine thread included; 0: online CPUs */
+    size_t kv_bytes;     /* KV budget; 0: 1 GiB */
+    uint32_t max_rows;   /* per step; 0: 512 */
+    uint32_t chunk;      /* most prefill tokens of one sequence per step; 0: max_rows */
+    uint32_t queue_cap;  /* jobs posted and not yet taken; 0: 65536 */
+    bool share_prefixes; /* blocks of one owner's sequences that begin alike are computed once */
+    size_t stack_bytes;  /* of the engine thread; 0: 8 MiB */
 } rl_engine_opts;
 
 realm_status rl_engine_new(rl_engine **out, const rl_engine_opts *opts,
@@ -35,15 +36,16 @@ void rl_engine_free(rl_engine *e); /* cancels what runs, waits for it; NULL is f
 
 /* Counters since start, readable from any thread. */
 typedef struct rl_engine_stats {
-    uint64_t jobs_posted, jobs_done; /* jobs that compute */
-    uint64_t steps, rows;            /* rows: tokens computed */
-    uint64_t prompt_tokens, generated_tokens;
-    uint64_t busy_ns; /* time inside steps */
+    uint64_t jobs_posted, jobs_done;                         /* jobs that compute */
+    uint64_t steps, rows;                                    /* rows: tokens computed */
+    uint64_t prompt_tokens, generated_tokens, cached_tokens; /* cached: of the prompts' */
+    uint64_t busy_ns;                                        /* time inside steps */
     uint64_t work_ns; /* rl_clock_ns since when there was work and no step ended; 0: no work now */
     uint32_t jobs_running, jobs_waiting; /* those that had a step, and those that had none yet */
-    uint32_t kv_blocks_in_use;
-    uint32_t kv_blocks; /* those, and as many as the free bytes hold for certain; 0: no model */
-    size_t kv_bytes_used, kv_bytes;
+    uint32_t kv_blocks_in_use;           /* by sequences */
+    uint32_t kv_blocks_cached;           /* by nobody, but known: they go when there is need */
+    uint32_t kv_blocks; /* both, and as many as the free bytes hold for certain; 0: no model */
+    size_t kv_bytes_used, kv_bytes; /* used: of the blocks in use */
 } rl_engine_stats;
 void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out);
 
@@ -162,6 +164,7 @@ struct rl_job {
     realm_error err;
     rl_finish finish;
     uint32_t n_prompt, n_generated;
+    uint32_t n_cached; /* of the prompt: computed before, by another sequence of the owner */
     uint64_t prefill_ns, decode_ns; /* wall time from first step to first id, and from then on */
 
     /* The engine's own. */

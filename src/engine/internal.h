@@ -9,6 +9,7 @@
 #define RL_ENGINE_INTERNAL_H
 
 #include "engine/engine.h"
+#include "kv/prefix.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -39,6 +40,7 @@ struct rl_job_state {
     bool in_batch;
     uint32_t n_given;            /* rows that a SCORE or EMBED job has taken in */
     uint32_t len0;               /* the sequence's length before the job */
+    uint32_t reached;            /* most of it that was ever computed, or was there before */
     uint64_t order;              /* smaller is senior */
     uint64_t start_ns, first_ns; /* first step, first id */
     rl_owner *owner;
@@ -67,6 +69,7 @@ struct rl_seq {
     bool uneven;         /* layers differ in length: layer_len counts, len is the shortest */
     uint32_t *layer_len; /* owned; [n_layers], made by the first layer job */
     rl_kv_seq kv;
+    rl_kv_node *node; /* in the prefix index: its path of full blocks; NULL: none. Borrowed */
 
     struct rl_job_state run;
     bool known;    /* in the engine's list */
@@ -101,7 +104,8 @@ struct rl_lm {
     uint32_t n_ctx;
     _Atomic uint32_t n_posted, n_running; /* jobs that compute: not done, and begun */
 
-    rl_kv_pool *pool; /* engine thread from here on; made by the first job */
+    rl_kv_pool *pool;     /* engine thread from here on; made by the first job */
+    rl_kv_prefix *prefix; /* owned, of the pool; NULL: prefixes are not shared */
     rl_lm *pool_next;
     rl_seq_list run;
     bool busy; /* in the engine's ring: run is not empty */
@@ -149,9 +153,10 @@ struct rl_engine {
     float *logits; /* owned pages: what a step gives, logits and states */
     size_t logits_bytes;
 
-    _Atomic uint64_t jobs_posted, jobs_done, steps, rows, prompt_tokens, generated_tokens, busy_ns;
+    _Atomic uint64_t jobs_posted, jobs_done, steps, rows, prompt_tokens, generated_tokens,
+        cached_tokens, busy_ns;
     _Atomic uint64_t work_ns; /* set by a poster with the lock when 0, else by the engine thread */
-    _Atomic uint32_t n_running, kv_blocks, kv_blocks_most;
+    _Atomic uint32_t n_running, kv_blocks, kv_blocks_most, kv_blocks_cached;
     _Atomic size_t kv_bytes;
 };
 
@@ -181,7 +186,17 @@ realm_status rl_room_fits(const rl_seq *s, uint64_t n_tokens, realm_error *err);
 realm_status rl_room_reserve(rl_seq *s, uint32_t from, uint32_t n); /* OK | EBUSY: not now */
 bool rl_room_unstick(rl_engine *e); /* nothing moves: -> true when something changed */
 
-/* batch.c: fills e->batch for one model */
+/* prefix.c */
+void rl_prefix_follow(rl_seq *s);               /* takes the blocks that are known already */
+void rl_prefix_publish(rl_seq *s);              /* makes known what it has computed */
+void rl_prefix_leave(rl_seq *s, uint32_t keep); /* blocks past `keep` tokens are its own again */
+/* Whether a sequence in the batch computes just what s needs next. */
+bool rl_prefix_is_under_way(const rl_batch *b, const rl_seq *s);
+bool rl_prefix_evict(rl_engine *e); /* one block that nobody uses; -> false: there is none */
+
+/* batch.c: the first position whose logits or states its job wants */
+uint32_t rl_batch_first_wanted(const rl_seq *s);
+/* fills e->batch for one model */
 void rl_batch_build(rl_engine *e, rl_lm *lm);
 
 /* step.c, layer.c: -> true when something was computed or finished */

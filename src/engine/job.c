@@ -248,7 +248,7 @@ static realm_status take_ids(rl_seq *s, rl_job *job)
     if (st != REALM_OK)
         return st;
     if (s->n_computed == s->run.len0 && (job->n_ids == 0 || wants_last(job)))
-        s->n_computed--;
+        rl_prefix_leave(s, --s->n_computed);
     if (job->kind == RL_JOB_GENERATE)
         rl_sampler_accept(job->sampler, job->ids, job->n_ids);
     rl_job_place(s, RL_PLACE_RUN);
@@ -300,7 +300,9 @@ void rl_job_take(rl_engine *e, rl_job *job)
     rl_seq *s = job->seq;
     realm_status st;
 
-    s->run = (struct rl_job_state){ .job = job, .len0 = s->len, .order = ++e->order };
+    job->n_cached = 0;
+    s->run =
+        (struct rl_job_state){ .job = job, .len0 = s->len, .reached = s->len, .order = ++e->order };
     st = rl_seq_prepare(s, &job->err);
     if (st == REALM_OK) {
         s->run.owner = owner_get(e, s->owner);
@@ -332,12 +334,14 @@ static void restore(rl_seq *s, const rl_job *job)
         rl_seq_cut(s, s->run.len0);
 }
 
-static void count_end(rl_engine *e, rl_seq *s, uint32_t n_prompt)
+/* job NULL: it failed */
+static void count_end(rl_engine *e, rl_seq *s, const rl_job *job)
 {
     bool began = s->run.start_ns != 0;
 
     atomic_fetch_add(&e->jobs_done, 1);
-    atomic_fetch_add(&e->prompt_tokens, n_prompt);
+    atomic_fetch_add(&e->prompt_tokens, job ? job->n_ids : 0);
+    atomic_fetch_add(&e->cached_tokens, job ? job->n_cached : 0);
     atomic_fetch_sub(&e->n_running, began);
     atomic_fetch_sub(&s->lm->n_running, began);
     atomic_fetch_sub(&s->lm->n_posted, 1);
@@ -386,7 +390,7 @@ void rl_job_finish(rl_seq *s, realm_status st, rl_finish finish)
         restore(s, job);
     fill_results(s, job, st, finish);
     if (rl_job_computes(job))
-        count_end(e, s, st == REALM_OK ? job->n_ids : 0);
+        count_end(e, s, st == REALM_OK ? job : NULL);
     s->used = ++e->order;
     s->run = (struct rl_job_state){ 0 };
     gone = hand_back(e, s, job);

@@ -66,6 +66,7 @@ static realm_status run_layer(rl_engine *e, rl_seq *s, rl_job *job)
         return realm_fail(&job->err, REALM_EINVAL,
                           "layer %u has %u positions, these begin at %u: leave no gap", job->layer,
                           have, job->pos);
+    rl_prefix_leave(s, job->pos);
     st = rl_room_reserve(s, job->pos, job->n_hidden);
     if (st == REALM_OK)
         st = split_lengths(s, &job->err);

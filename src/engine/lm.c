@@ -214,6 +214,7 @@ void rl_lm_free(rl_lm *lm)
         at = &(*at)->pool_next;
     if (*at)
         *at = lm->pool_next;
+    rl_kv_prefix_free(lm->prefix);
     rl_kv_pool_free(lm->pool);
     lm_delete(lm);
 }

@@ -1,7 +1,8 @@
-/* KV room. When the budget is empty: first the blocks of sequences without a job, least recently
- * used, then those of jobs junior to the one that asks, youngest first. They keep their ids and are
- * computed again when they go on, to the same bits. So the eldest job always gets what there is.
- * Tainted sequences cannot be computed again and keep their blocks. Engine thread only. */
+/* KV room. When the budget is empty: first blocks that are known but of no sequence, then those of
+ * sequences without a job, least recently used, then those of jobs junior to the one that asks,
+ * youngest first. They keep their ids and are computed again when they go on, to the same bits. So
+ * the eldest job always gets what there is. Tainted sequences cannot be computed again and keep
+ * their blocks. Engine thread only. */
 #include "engine/internal.h"
 
 static bool evictable(const rl_seq *v)
@@ -36,6 +37,7 @@ static void evict(rl_seq *v)
 {
     rl_kv_truncate(&v->kv, 0);
     v->n_computed = 0;
+    rl_prefix_leave(v, 0);
 }
 
 /* Asked before a job begins: what has no room even alone must not cost others their blocks. */
@@ -56,6 +58,8 @@ realm_status rl_room_reserve(rl_seq *s, uint32_t from, uint32_t n)
 
     s->run.waiting = false;
     while (rl_kv_reserve(&s->kv, from, n, &s->run.job->err) != REALM_OK) {
+        if (rl_prefix_evict(e))
+            continue;
         v = idle_victim(e);
         if (!v)
             v = junior_victim(e, s->run.order, false);

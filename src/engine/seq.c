@@ -85,6 +85,14 @@ static realm_status make_pool(rl_lm *lm, realm_error *err)
     rl_kv_layout layout = rl_model_kv_layout(lm->model, lm->opts.kv);
     realm_status st = rl_kv_pool_new(&lm->pool, lm->engine->budget, &layout, err);
 
+    if (st == REALM_OK && lm->engine->opts.share_prefixes) {
+        lm->prefix = rl_kv_prefix_new(lm->pool);
+        st = lm->prefix ? REALM_OK : realm_fail(err, REALM_ENOMEM, "no memory for prefixes");
+        if (st != REALM_OK) {
+            rl_kv_pool_free(lm->pool);
+            lm->pool = NULL;
+        }
+    }
     if (st == REALM_OK) {
         lm->pool_next = lm->engine->pools;
         lm->engine->pools = lm;
@@ -149,6 +157,7 @@ void rl_seq_cut(rl_seq *s, uint32_t keep)
         s->n_computed = keep;
     if (keep == 0)
         s->tainted = false;
+    rl_prefix_leave(s, s->n_computed);
     if (s->known)
         rl_kv_truncate(&s->kv, s->n_computed);
 }
@@ -167,5 +176,6 @@ realm_status rl_seq_fork_to(rl_seq *s, rl_seq *to, realm_error *err)
     }
     to->n_computed = s->n_computed;
     to->tainted = s->tainted;
+    to->node = s->node;
     return REALM_OK;
 }

@@ -170,6 +170,7 @@ static void take_span(rl_engine *e, rl_seq *s, const rl_span *span)
     rl_job *job = s->run.job;
 
     s->n_computed += span->n;
+    rl_prefix_publish(s);
     if (job->kind == RL_JOB_SCORE)
         give_rows(s, span, rl_model_get_info(s->lm->model)->n_vocab);
     if (job->kind == RL_JOB_EMBED)

@@ -177,6 +177,7 @@ static void on_done(rl_job *job)
                   : job->finish == RL_FINISH_LENGTH ? "length"
                                                     : "stop";
     end->n_prompt = job->n_prompt;
+    end->n_cached = job->n_cached;
     end->n_generated = job->n_generated;
     end->prefill_ns = job->prefill_ns;
     end->decode_ns = job->decode_ns;

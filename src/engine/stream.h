@@ -49,6 +49,7 @@ typedef struct rl_stream_end {
     realm_error err;
     const char *finish; /* "stop" | "length" */
     uint32_t n_prompt, n_generated;
+    uint32_t n_cached; /* of the prompt */
     uint64_t prefill_ns, decode_ns;
 } rl_stream_end;
 

@@ -81,10 +81,11 @@ int64_t rl_abi_realm_usage(rl_call *c)
     char text[256];
     int n = snprintf(text, sizeof text,
                      "{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\":%llu,"
-                     "\"cpu_ms\":%llu,\"max_tokens\":%llu}",
+                     "\"cached_tokens\":%llu,\"cpu_ms\":%llu,\"max_tokens\":%llu}",
                      (unsigned long long)run->result.prompt_tokens,
                      (unsigned long long)run->result.generated_tokens,
                      (unsigned long long)run->result.prompt_tokens + run->result.generated_tokens,
+                     (unsigned long long)run->result.cached_tokens,
                      (unsigned long long)(run->result.cpu_ns / 1000000u),
                      (unsigned long long)run->max_tokens);
 

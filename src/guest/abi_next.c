@@ -147,6 +147,7 @@ static void take_results(rl_call *c, next_op *op)
             continue;
         item->seq->n_fresh = 0;
         n_prompt += job->n_ids;
+        c->run->result.cached_tokens += job->n_cached;
         n_drawn++;
         add_times(c->run, job);
     }

@@ -190,6 +190,7 @@ static void settle_fresh(rl_call *c, const look_op *op)
 {
     rl_handle_get(&c->run->handles, c->arg[0].u, RL_HANDLE_SEQ)->seq->n_fresh = 0;
     c->run->result.prompt_tokens += op->base.job.n_ids;
+    c->run->result.cached_tokens += op->base.job.n_cached;
     c->run->result.prefill_ns += op->base.job.prefill_ns;
 }
 

@@ -278,6 +278,7 @@ static void put_usage(rl_buf *b, const rl_stream_end *end)
     rl_json_string(&j, "event", "usage");
     rl_json_uint(&j, "prompt_tokens", end->n_prompt);
     rl_json_uint(&j, "completion_tokens", end->n_generated);
+    rl_json_uint(&j, "cached_tokens", end->n_cached);
     rl_json_end_object(&j);
 }
 

@@ -273,6 +273,7 @@ static void count(rl_gstream *s, const rl_stream_end *end)
     s->counted = true;
     rl_tokens_settle(run, s->promised, end->n_prompt, end->n_generated);
     run->n_jobs--;
+    run->result.cached_tokens += end->n_cached;
     run->result.prefill_ns += end->prefill_ns;
     run->result.decode_ns += end->decode_ns;
 }

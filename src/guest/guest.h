@@ -103,6 +103,7 @@ typedef struct rl_run_result {
     uint64_t wall_ns;
     uint64_t load_ns; /* waiting for model loads */
     uint64_t prompt_tokens, generated_tokens;
+    uint64_t cached_tokens;         /* of the prompts': known from another sequence of the owner */
     uint64_t prefill_ns, decode_ns; /* of its generations, summed */
     uint64_t host_calls;
     size_t peak_memory; /* linear memory, bytes */

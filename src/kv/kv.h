@@ -45,8 +45,11 @@ size_t rl_kv_budget_used(const rl_kv_budget *b); /* bytes in superblocks handed 
 
 realm_status rl_kv_pool_new(rl_kv_pool **out, rl_kv_budget *budget, const rl_kv_layout *layout,
                             realm_error *err) REALM_MUST_USE;
-void rl_kv_pool_free(rl_kv_pool *p);             /* no sequence may be left; NULL is fine */
-uint32_t rl_kv_pool_in_use(const rl_kv_pool *p); /* blocks with a reference, all groups */
+void rl_kv_pool_free(rl_kv_pool *p); /* no sequence may be left; NULL is fine */
+/* Blocks of sequences, all groups; blocks that only the prefix index has. */
+uint32_t rl_kv_pool_in_use(const rl_kv_pool *p);
+uint32_t rl_kv_pool_idle(const rl_kv_pool *p);
+size_t rl_kv_pool_bytes(const rl_kv_pool *p); /* of the blocks of sequences */
 const rl_kv_layout *rl_kv_pool_layout(const rl_kv_pool *p);
 /* Whether one sequence of n_tokens has room when it has the whole budget to itself. */
 bool rl_kv_pool_fits(const rl_kv_pool *p, uint64_t n_tokens);

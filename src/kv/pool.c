@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FREE_BIT 0x80000000u
+#define KEPT_BIT 0x40000000u /* the prefix index has a reference */
 
 /* A block is never larger than this: 1,024 layers of hostile size would overflow nothing but
  * memory. */
@@ -53,7 +54,22 @@ bool rl_kv_pool_fits(const rl_kv_pool *p, uint64_t n_tokens)
 
 uint32_t rl_kv_pool_in_use(const rl_kv_pool *p)
 {
-    return p->in_use;
+    return p->in_use - p->n_idle;
+}
+
+uint32_t rl_kv_pool_idle(const rl_kv_pool *p)
+{
+    return p->n_idle;
+}
+
+/* Sequences and the index have one block of every group or none. */
+size_t rl_kv_pool_bytes(const rl_kv_pool *p)
+{
+    size_t bytes = 0;
+
+    for (uint32_t g = 0; g < p->layout.n_groups; g++)
+        bytes += rl_kv_pool_in_use(p) / p->layout.n_groups * p->block_bytes[g];
+    return bytes;
 }
 
 /* Superblocks per chunk: as few as hold a block while at most an eighth of the chunk stays unused.
@@ -201,11 +217,18 @@ static rl_kv_chunk *chunk_of(const rl_kv_pool *p, const void *block, uint32_t *i
     return c;
 }
 
+/* Whether the prefix index alone has it. */
+static bool is_idle(uint32_t refs)
+{
+    return refs == (KEPT_BIT | 1);
+}
+
 void rl_kv_block_ref(rl_kv_pool *p, void *block)
 {
     uint32_t i;
     rl_kv_chunk *c = chunk_of(p, block, &i);
 
+    p->n_idle -= is_idle(c->refs[i]);
     c->refs[i]++;
 }
 
@@ -214,7 +237,35 @@ uint32_t rl_kv_block_refs(const rl_kv_pool *p, const void *block)
     uint32_t i;
     rl_kv_chunk *c = chunk_of(p, block, &i);
 
-    return c->refs[i];
+    return c->refs[i] & ~KEPT_BIT;
+}
+
+bool rl_kv_block_is_kept(const rl_kv_pool *p, const void *block)
+{
+    uint32_t i;
+    const rl_kv_chunk *c = chunk_of(p, block, &i);
+
+    return (c->refs[i] & KEPT_BIT) != 0;
+}
+
+void rl_kv_block_keep(rl_kv_pool *p, void *block)
+{
+    uint32_t i;
+    rl_kv_chunk *c = chunk_of(p, block, &i);
+
+    RL_ASSERT(!(c->refs[i] & KEPT_BIT));
+    c->refs[i] = (c->refs[i] + 1) | KEPT_BIT;
+}
+
+void rl_kv_block_forget(rl_kv_pool *p, void *block)
+{
+    uint32_t i;
+    rl_kv_chunk *c = chunk_of(p, block, &i);
+
+    RL_ASSERT(c->refs[i] & KEPT_BIT);
+    p->n_idle -= is_idle(c->refs[i]);
+    c->refs[i] &= ~KEPT_BIT;
+    rl_kv_block_unref(p, block);
 }
 
 void rl_kv_block_unref(rl_kv_pool *p, void *block)
@@ -222,8 +273,10 @@ void rl_kv_block_unref(rl_kv_pool *p, void *block)
     uint32_t i;
     rl_kv_chunk *c = chunk_of(p, block, &i);
 
-    if (--c->refs[i])
+    if (--c->refs[i]) {
+        p->n_idle += is_idle(c->refs[i]);
         return;
+    }
     if (p->poison) /* all ones is a NaN in f16, bf16 and f32 */
         memset(block, 0xff, p->block_bytes[c->group]);
     if (c->n_used == c->n_blocks)

@@ -4,8 +4,8 @@
  *    them: a chunk, cut into blocks of one layer group.
  * 2. A block is known by its base address: (address -> superblock -> chunk -> index), so the tables
  *    of sequences hold nothing but the addresses that attention reads.
- * 3. chunk->refs[i] > 0 exactly when block i is in some sequence's table; a chunk with no used
- * block goes back to the budget at once. */
+ * 3. A block is used as long as a sequence's table or the prefix index refers to it; a chunk with
+ * no used block goes back to the budget at once. */
 #ifndef RL_KV_POOL_H
 #define RL_KV_POOL_H
 
@@ -23,7 +23,7 @@ typedef struct rl_kv_chunk {
     uint32_t first, n_super; /* superblocks */
     uint32_t group, n_blocks, n_used;
     uint32_t free_head; /* first free block, n_blocks when full; linked through refs */
-    uint32_t refs[];    /* [n_blocks]: count of a used block, else FREE_BIT | next free */
+    uint32_t refs[]; /* [n_blocks]: KEPT_BIT | count of a used block, else FREE_BIT | next free */
 } rl_kv_chunk;
 
 struct rl_kv_budget {
@@ -39,7 +39,7 @@ struct rl_kv_pool {
     size_t block_bytes[RL_KV_GROUPS];
     uint32_t chunk_super[RL_KV_GROUPS]; /* superblocks per chunk */
     rl_kv_chunk *chunks[RL_KV_GROUPS];  /* owned list */
-    uint32_t in_use;
+    uint32_t in_use, n_idle; /* blocks with a reference; those that only the prefix index has */
     bool poison;
 };
 
@@ -52,5 +52,13 @@ void *rl_kv_block_new(rl_kv_pool *p, uint32_t group); /* zeroed, one reference; 
 void rl_kv_block_ref(rl_kv_pool *p, void *block);
 void rl_kv_block_unref(rl_kv_pool *p, void *block);
 uint32_t rl_kv_block_refs(const rl_kv_pool *p, const void *block);
+/* The prefix index's reference, one at most. */
+bool rl_kv_block_is_kept(const rl_kv_pool *p, const void *block);
+void rl_kv_block_keep(rl_kv_pool *p, void *block);
+void rl_kv_block_forget(rl_kv_pool *p, void *block);
+
+/* Makes `blocks` (one of each group) the sequence's number `index`, in place of what is there, or
+ * behind the end. -> OK | ENOMEM */
+realm_status rl_kv_seq_place(rl_kv_seq *s, uint32_t index, void *const *blocks, realm_error *err);
 
 #endif

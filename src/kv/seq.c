@@ -112,6 +112,23 @@ realm_status rl_kv_reserve(rl_kv_seq *s, uint32_t from, uint32_t n, realm_error 
     return REALM_OK;
 }
 
+realm_status rl_kv_seq_place(rl_kv_seq *s, uint32_t index, void *const *blocks, realm_error *err)
+{
+    bool there = index < s->n_blocks;
+
+    RL_ASSERT(index <= s->n_blocks);
+    if (!grow_tables(s, index + 1))
+        return realm_fail(err, REALM_ENOMEM, "no memory for a block table");
+    for (uint32_t g = 0; g < s->pool->layout.n_groups; g++) {
+        rl_kv_block_ref(s->pool, blocks[g]); /* first: it may be the one that is there */
+        if (there)
+            rl_kv_block_unref(s->pool, s->blocks[g][index]);
+        s->blocks[g][index] = blocks[g];
+    }
+    s->n_blocks += !there;
+    return REALM_OK;
+}
+
 void rl_kv_truncate(rl_kv_seq *s, uint32_t keep)
 {
     uint32_t blocks = blocks_of(keep);

@@ -90,7 +90,9 @@ realm_status rl_lib_home_path(realm *r, const char *name, char *out, realm_error
 
 static realm_status engine_locked(realm *r, realm_error *err)
 {
-    rl_engine_opts o = { .n_threads = r->opts.n_threads, .kv_bytes = (size_t)r->opts.kv_bytes };
+    rl_engine_opts o = { .n_threads = r->opts.n_threads,
+                         .kv_bytes = (size_t)r->opts.kv_bytes,
+                         .share_prefixes = !r->opts.no_prefix_cache };
 
     return r->engine ? REALM_OK : rl_engine_new(&r->engine, &o, err);
 }

@@ -117,6 +117,7 @@ static void log_run(const rl_server_run *run, uint64_t ns)
     put_key(&l, run->key);
     rl_log_text(&l, "model", run->model, RL_NAME_MAX);
     rl_json_uint(&l.json, "prompt_tokens", r->prompt_tokens);
+    rl_json_uint(&l.json, "cached_tokens", r->cached_tokens);
     rl_json_uint(&l.json, "completion_tokens", r->generated_tokens);
     if (run->timing->first_ns)
         put_ms(&l, "ttft_ms", run->timing->first_ns - run->timing->begin_ns);

@@ -204,6 +204,21 @@ uint64_t rl_said_prompt_tokens(const rl_said *s)
     return sum;
 }
 
+uint64_t rl_said_cached_tokens(const rl_said *s)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < s->n; i += s->ask->n) {
+        uint64_t least = s->choices[i].result.cached_tokens;
+
+        for (uint32_t k = i + 1; k < i + s->ask->n; k++)
+            if (s->choices[k].result.cached_tokens < least)
+                least = s->choices[k].result.cached_tokens;
+        sum += least;
+    }
+    return sum;
+}
+
 uint64_t rl_said_generated_tokens(const rl_said *s)
 {
     uint64_t sum = 0;

@@ -95,6 +95,9 @@ void rl_said_end(rl_said *s, rl_choice *c, const rl_run_result *result, rl_buf *
 
 /* Sums over all choices: a prompt counts once, however many choices it has. */
 uint64_t rl_said_prompt_tokens(const rl_said *s);
+/* What was known of the prompts before: a choice that came after another one of its prompt knows
+ * more, and does not count. */
+uint64_t rl_said_cached_tokens(const rl_said *s);
 uint64_t rl_said_generated_tokens(const rl_said *s);
 const char *rl_said_finish(const rl_choice *c); /* "stop" when nothing was told */
 

@@ -230,7 +230,6 @@ static void put_request(rl_json *j, const rl_said *s)
     rl_json_null(j, "user");
 }
 
-/* Nothing is told of what a cache saved: the prompt's tokens count, wherever they came from. */
 static void put_usage(rl_json *j, const rl_said *s)
 {
     uint64_t in = rl_said_prompt_tokens(s), out = rl_said_generated_tokens(s);
@@ -238,7 +237,7 @@ static void put_usage(rl_json *j, const rl_said *s)
     rl_json_object(j, "usage");
     rl_json_uint(j, "input_tokens", in);
     rl_json_object(j, "input_tokens_details");
-    rl_json_uint(j, "cached_tokens", 0);
+    rl_json_uint(j, "cached_tokens", rl_said_cached_tokens(s));
     rl_json_uint(j, "cache_write_tokens", 0);
     rl_json_end_object(j);
     rl_json_uint(j, "output_tokens", out);

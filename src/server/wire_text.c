@@ -21,6 +21,9 @@ void rl_wire_put_usage(rl_json *j, const rl_said *s)
     rl_json_uint(j, "prompt_tokens", prompt);
     rl_json_uint(j, "completion_tokens", generated);
     rl_json_uint(j, "total_tokens", prompt + generated);
+    rl_json_object(j, "prompt_tokens_details");
+    rl_json_uint(j, "cached_tokens", rl_said_cached_tokens(s));
+    rl_json_end_object(j);
     rl_json_end_object(j);
 }
 

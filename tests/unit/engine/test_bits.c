@@ -152,9 +152,12 @@ static void check_sequence(house *h, const truth *t)
 }
 
 static void check_engine(const truth *t, rl_kv_type kv, uint32_t n_threads, uint32_t chunk,
-                         uint32_t n_others)
+                         uint32_t n_others, bool share)
 {
-    rl_engine_opts eo = { .n_threads = n_threads, .chunk = chunk, .kv_bytes = (size_t)64 << 20 };
+    rl_engine_opts eo = { .n_threads = n_threads,
+                          .chunk = chunk,
+                          .kv_bytes = (size_t)64 << 20,
+                          .share_prefixes = share };
     rl_lm_opts lo = { .kv = kv };
     house_gen *others = rl_alloc_array(13, sizeof *others);
     uint32_t ids[13][200];
@@ -169,6 +172,8 @@ static void check_engine(const truth *t, rl_kv_type kv, uint32_t n_threads, uint
         house_gen_start(&h, &others[i], seqs[i], ids[i], 1 + i * 15, (float)(i % 2), 300);
     }
     check_sequence(&h, t);
+    if (share) /* and with all of it known */
+        check_sequence(&h, t);
     for (uint32_t i = 0; i < n_others; i++) {
         rl_engine_cancel(h.e, &others[i].job);
         house_gen_wait(&others[i]);
@@ -186,11 +191,11 @@ static void bits_do_not_move(rl_kv_type kv)
 
     make_truth(&t, kv);
     for (uint32_t i = 0; i < 4; i++)
-        check_engine(&t, kv, 1, chunks[i], 0);
-    check_engine(&t, kv, 1, 0, 13);
-    check_engine(&t, kv, 2, 7, 13);
-    check_engine(&t, kv, 2, 0, 0);
-    check_engine(&t, kv, 5, 64, 13);
+        check_engine(&t, kv, 1, chunks[i], 0, false);
+    check_engine(&t, kv, 1, 0, 13, false);
+    check_engine(&t, kv, 2, 7, 13, true);
+    check_engine(&t, kv, 2, 0, 0, true);
+    check_engine(&t, kv, 5, 64, 13, false);
     free_truth(&t);
 }
 

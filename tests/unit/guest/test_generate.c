@@ -289,7 +289,7 @@ static void test_streams(void **state)
     assert_non_null(strstr(out.text.data, "{\"event\":\"delta\",\"choice\":0,\"text\":\""));
     assert_non_null(strstr(out.text.data, "{\"event\":\"finish\",\"choice\":0,"
                                           "\"reason\":\"length\"}{\"event\":\"usage\","));
-    assert_non_null(strstr(out.text.data, "\"completion_tokens\":24}"));
+    assert_non_null(strstr(out.text.data, "\"completion_tokens\":24,\"cached_tokens\":0}"));
     bed_free(&out);
     rl_buf_deinit(&want);
 }

@@ -40,7 +40,9 @@ static void add(bed *b, uint32_t choice, rl_reply_kind kind, const char *data, b
 
 static void end(bed *b, uint32_t choice, uint64_t prompt, uint64_t generated, bool stream)
 {
-    const rl_run_result r = { .prompt_tokens = prompt, .generated_tokens = generated };
+    const rl_run_result r = { .prompt_tokens = prompt,
+                              .generated_tokens = generated,
+                              .cached_tokens = prompt > generated ? prompt - generated : 0 };
 
     rl_said_end(&b->said, &b->said.choices[choice], &r, stream ? &b->sse : NULL);
 }
@@ -112,7 +114,8 @@ static void test_chat_stream(void **state)
     e = next(&b);
     assert_int_equal(json_array_size(json_object_get(e, "choices")), 0);
     expect(json_incref(json_object_get(e, "usage")),
-           "{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}");
+           "{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"prompt_tokens_"
+           "details\":{\"cached_tokens\":0}}");
     json_decref(e);
     assert_string_equal(b.sse.data, "data: [DONE]\n\n");
     tear_down(&b);
@@ -192,7 +195,8 @@ static void test_choices(void **state)
     expect(json_incref(json_array_get(list, 2)),
            "{\"index\":2,\"text\":\"beven\",\"logprobs\":null,\"finish_reason\":\"stop\"}");
     expect(json_incref(json_object_get(e, "usage")), /* of two prompts, and all choices */
-           "{\"prompt_tokens\":20,\"completion_tokens\":6,\"total_tokens\":26}");
+           "{\"prompt_tokens\":20,\"completion_tokens\":6,\"total_tokens\":26,\"prompt_tokens_"
+           "details\":{\"cached_tokens\":16}}");
     json_decref(e);
     tear_down(&b);
 }
