@@ -35,14 +35,16 @@ realm_status rl_cache_open(char **out, const char *dir, realm_error *err)
 }
 
 /* The file name of an entry. false: too long, then there is no cache. The configuration is in the
- * name, so that an upgrade finds nothing instead of something wrong. */
+ * name, so that an upgrade, or a runtime of other limits, finds nothing instead of something wrong
+ * which it would write anew, for the next one to do the same. */
 static bool entry_path(const rl_runtime *rt, const void *wasm, size_t n, char *path, size_t cap)
 {
-    char wasm_hex[RL_SHA256_HEX], config_hex[RL_SHA256_HEX];
-    int len;
+    char wasm_hex[RL_SHA256_HEX], config_hex[RL_SHA256_HEX], config[128];
+    int len = snprintf(config, sizeof config, "%s %llu", RL_WASM_CONFIG,
+                       (unsigned long long)rl_wasm_reservation(rt->max_memory));
 
     rl_sha256(wasm, n, wasm_hex);
-    rl_sha256(RL_WASM_CONFIG, sizeof RL_WASM_CONFIG - 1, config_hex);
+    rl_sha256(config, (size_t)len, config_hex);
     len = snprintf(path, cap, "%s/%s-%.16s.cwasm", rt->compiled_dir, wasm_hex, config_hex);
     return len > 0 && (size_t)len < cap;
 }
@@ -102,11 +104,14 @@ realm_status rl_module_compile(wasmtime_module_t **out, rl_runtime *rt, const vo
     bool cached = rt->compiled_dir && entry_path(rt, wasm, n, path, sizeof path);
     wasmtime_error_t *e;
 
-    if (cached && read_entry(out, rt, path) == REALM_OK)
+    if (cached && read_entry(out, rt, path) == REALM_OK) {
+        atomic_fetch_add(&rt->modules_cached, 1);
         return REALM_OK;
+    }
     e = wasmtime_module_new(rt->wasm, wasm, n, out);
     if (e)
         return rl_wasm_fail(err, REALM_EINVAL, "the program cannot be compiled", e);
+    atomic_fetch_add(&rt->modules_compiled, 1);
     if (cached)
         write_entry(*out, path);
     return REALM_OK;

@@ -135,6 +135,8 @@ typedef struct rl_runtime_stats {
     uint64_t runs_started, runs_done, traps;
     uint64_t host_calls;
     uint64_t jobs_from_guests;   /* engine jobs posted inside guest calls */
+    uint64_t modules_compiled;   /* that were not in the cache ... */
+    uint64_t modules_cached;     /* ... and that were */
     uint64_t cpu_ns;             /* of guests, those that run included */
     uint64_t ended[RL_N_LIMITS]; /* runs by the limit that ended them; [NONE] the others */
     uint32_t live, parked;

@@ -105,21 +105,23 @@ static void set_pool(wasm_config_t *c, uint32_t slots, size_t max_memory)
     wasmtime_pooling_allocation_config_delete(p);
 }
 
-/* The reservation is address space only: with 4 GiB of it a 32-bit address cannot leave its slot.
- */
+/* With 4 GiB of it a 32-bit address cannot leave its slot. */
+uint64_t rl_wasm_reservation(size_t max_memory)
+{
+#ifdef REALM_TSAN
+    return max_memory; /* its shadow leaves little address space */
+#else
+    return max_memory < RESERVATION ? RESERVATION : max_memory;
+#endif
+}
+
 wasm_engine_t *rl_wasm_engine_new(uint32_t slots, size_t max_memory, realm_error *err)
 {
     wasm_config_t *c = wasm_config_new();
-    uint64_t reservation = RESERVATION;
     wasm_engine_t *e;
 
-#ifdef REALM_TSAN
-    reservation = max_memory; /* its shadow leaves little address space */
-#endif
-    if (reservation < max_memory)
-        reservation = max_memory;
     set_features(c);
-    wasmtime_config_memory_reservation_set(c, reservation);
+    wasmtime_config_memory_reservation_set(c, rl_wasm_reservation(max_memory));
     wasmtime_config_memory_guard_size_set(c, (uint64_t)32 << 20);
     if (slots)
         set_pool(c, slots, max_memory);
@@ -229,6 +231,8 @@ void rl_runtime_get_stats(const rl_runtime *rt, rl_runtime_stats *out)
         .traps = atomic_load(&rt->traps),
         .host_calls = atomic_load(&rt->host_calls),
         .jobs_from_guests = atomic_load(&rt->jobs_from_guests),
+        .modules_compiled = atomic_load(&rt->modules_compiled),
+        .modules_cached = atomic_load(&rt->modules_cached),
         .cpu_ns = atomic_load(&rt->cpu_ns),
         .live = atomic_load(&rt->live),
         .parked = atomic_load(&rt->parked),

@@ -47,6 +47,7 @@ struct rl_runtime {
     _Atomic uint32_t live, parked;
     _Atomic uint32_t ops; /* rl_op that were not freed */
     _Atomic uint64_t runs_started, runs_done, traps, host_calls, jobs_from_guests;
+    _Atomic uint64_t modules_compiled, modules_cached;
     _Atomic uint64_t cpu_ns, ended[RL_N_LIMITS];
 };
 
@@ -62,7 +63,9 @@ void rl_helpers_stop(rl_runtime *rt); /* after all ops are gone */
 /* A wasmtime engine for that many live instances at once; 0: without a pool, for looking at modules
  * only. */
 wasm_engine_t *rl_wasm_engine_new(uint32_t slots, size_t max_memory, realm_error *err);
-/* What a compiled module depends on, for the name of its cache entry. */
+/* Address space of one memory; machine code is made for it. */
+uint64_t rl_wasm_reservation(size_t max_memory);
+/* What else a compiled module depends on, for the name of its cache entry. */
 #define RL_WASM_CONFIG "wasmtime-48.0.8 epoch cow pool memory64 simd 1"
 
 #endif

@@ -108,6 +108,8 @@ void rl_reply_put_error(rl_buf *body, const rl_complaint *c);
  * -> OK | ENOTFOUND | EINVAL | why a program could not be loaded */
 realm_status rl_programs_find(rl_server *s, const rl_ask *ask, rl_program **out,
                               char model[RL_NAME_MAX + 1], realm_error *err) REALM_MUST_USE;
+/* Loads what is installed, as far as it can. Before the intake thread. */
+void rl_programs_warm(rl_server *s);
 void rl_programs_free(struct rl_programs *p); /* NULL is fine */
 
 /* ---- health.c: any thread */

@@ -1,8 +1,16 @@
 /* Programs: which one answers a request. Installed programs stay loaded as long as their name means
- * the same module. Of the intake thread. */
+ * the same module.
+ *
+ * The intake thread should never compile, for all requests wait behind it. So those that are
+ * installed are loaded before there is a request (rl_programs_warm), and one that is installed
+ * later was compiled by who installed it: loading it then is hashing and mapping a file. Only when
+ * that file is gone again does the first caller wait for a compiler.
+ *
+ * Of the intake thread, and before there is one of its starter. */
 #include "server/internal.h"
 
 #include "base/alloc.h"
+#include "base/log.h"
 
 #include <string.h>
 
@@ -62,6 +70,28 @@ static realm_status load(rl_server *s, const rl_store_program *p, rl_program **o
     }
     *out = rl_program_ref(row->program);
     return REALM_OK;
+}
+
+/* What cannot be loaded is told here, and again to who asks for it: no reason not to serve the
+ * rest. Of more programs than fit the last ones stay; the others are at least compiled. */
+void rl_programs_warm(rl_server *s)
+{
+    rl_store_program *rows = NULL;
+    rl_program *p = NULL;
+    realm_error err;
+    size_t n = 0;
+
+    if (!s->o.load)
+        return;
+    if (rl_store_program_list(s->intake_store, &rows, &n, &err) != REALM_OK)
+        rl_log(RL_LOG_WARN, "the installed programs were not loaded: %s", err.text);
+    for (size_t i = 0; i < n; i++) {
+        if (load(s, &rows[i], &p, &err) == REALM_OK)
+            rl_program_unref(p);
+        else
+            rl_log(RL_LOG_WARN, "the program %.64s cannot be used: %s", rows[i].name, err.text);
+    }
+    rl_free(rows);
 }
 
 static rl_program *builtin(const rl_server *s, rl_api api)

@@ -72,8 +72,10 @@ realm_status rl_server_start(rl_server **out, const rl_server_opts *opts, realm_
         st = rl_store_open(&s->intake_store, s->o.home, err);
     if (st == REALM_OK)
         st = rl_guard_init(s, opts, err);
-    if (st == REALM_OK)
+    if (st == REALM_OK) {
+        rl_programs_warm(s);
         st = start_intake(s, err);
+    }
     if (st == REALM_OK)
         st = start_http(s, err);
     if (st == REALM_OK)

@@ -33,8 +33,9 @@ typedef struct rl_server_opts {
     const char *home;    /* of the registry: keys and names of models */
     rl_runtime *runtime; /* borrowed; outlives the server */
     rl_server_programs builtin;
-    /* Loads an installed program; *out is a reference. Called on the intake thread; may take as
-     * long as compiling does. -> OK | ENOTFOUND | ... NULL: there are none */
+    /* Loads an installed program; *out is a reference. Called for each of them by rl_server_start,
+     * and on the intake thread for those installed later: then it should not have to compile.
+     * -> OK | ENOTFOUND | ... NULL: there are none */
     realm_status (*load)(void *ctx, const char *name, rl_program **out, realm_error *err);
     void *ctx;
     rl_server_keys keys;

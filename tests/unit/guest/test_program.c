@@ -156,11 +156,19 @@ static void entry_of(const char *dir, char *path, size_t cap)
     path[strcspn(path, "\n")] = 0;
 }
 
-static int32_t run_cached(const char *dir)
+/* Runs it in a runtime of its own. from_cache: whether that should have had nothing to compile. */
+static int32_t run_cached(const char *dir, size_t max_memory, bool from_cache)
 {
-    rl_runtime *cache_rt = bed_open(dir, 1);
+    rl_runtime_opts o = {
+        .compiled_dir = dir, .n_workers = 1, .max_guests = 1, .max_memory = max_memory
+    };
+    rl_runtime *cache_rt = bed_open_with(&o);
     int32_t answer = bed_answer(cache_rt, bed_wat(cache_rt, cached));
+    rl_runtime_stats stats;
 
+    rl_runtime_get_stats(cache_rt, &stats);
+    assert_int_equal(stats.modules_compiled, !from_cache);
+    assert_int_equal(stats.modules_cached, from_cache);
     rl_runtime_free(cache_rt);
     return answer;
 }
@@ -173,10 +181,10 @@ static void test_cache(void **state)
 
     (void)state;
     assert_non_null(mkdtemp(dir));
-    assert_int_equal(run_cached(dir), 7);
+    assert_int_equal(run_cached(dir, 65536, false), 7);
     entry_of(dir, path, sizeof path);
     assert_int_equal(stat(path, &before), 0);
-    assert_int_equal(run_cached(dir), 7);
+    assert_int_equal(run_cached(dir, 65536, true), 7);
     assert_int_equal(stat(path, &after), 0);
     assert_int_equal(before.st_ino, after.st_ino); /* it was used, not written again */
 
@@ -185,9 +193,24 @@ static void test_cache(void **state)
     assert_int_equal(fseek(f, (long)before.st_size / 2, SEEK_SET), 0);
     assert_int_equal(fwrite("REALM", 1, 5, f), 5);
     assert_int_equal(fclose(f), 0);
-    assert_int_equal(run_cached(dir), 7);
+    assert_int_equal(run_cached(dir, 65536, false), 7);
     assert_int_equal(stat(path, &after), 0);
     assert_int_not_equal(before.st_ino, after.st_ino);
+}
+
+/* Machine code is made for the address space of a memory: runtimes that differ in it use a folder
+ * together and do not take turns in compiling. */
+static void test_cache_of_two_limits(void **state)
+{
+    const size_t large = (size_t)5 << 30; /* more than is reserved anyway */
+    char dir[] = "/tmp/realm-cache-XXXXXX";
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(run_cached(dir, 65536, again), 7);
+        assert_int_equal(run_cached(dir, large, again), 7);
+    }
 }
 
 static void test_cache_folder(void **state)
@@ -245,9 +268,13 @@ static void test_inspect(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_wasm), cmocka_unit_test(test_imports),
-        cmocka_unit_test(test_exports),  cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_cache),    cmocka_unit_test(test_cache_folder),
+        cmocka_unit_test(test_not_wasm),
+        cmocka_unit_test(test_imports),
+        cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_cache_folder),
+        cmocka_unit_test(test_cache_of_two_limits),
         cmocka_unit_test(test_inspect),
     };
 

@@ -2,6 +2,8 @@
 #include "../test.h"
 
 #include "base/fs.h"
+#include "guest/guest.h"
+#include "lib/serve.h"
 #include "realm/realm.h"
 
 #include <dirent.h>
@@ -274,6 +276,71 @@ static void prune_takes_what_no_row_names(void **state)
     OK(realm_verify(lib, "p", &err));
 }
 
+/* A server as another process has one: a handle of its own, begun to be served from. */
+typedef struct server {
+    realm *r;
+    rl_runtime *rt;
+    rl_lib_programs builtin;
+} server;
+
+static void begin(server *s)
+{
+    realm_options o = { .home = home, .n_threads = 1 };
+    const char *folder;
+
+    OK(realm_open(&s->r, &o, &err));
+    OK(rl_lib_serve_begin(s->r, &s->rt, &s->builtin, &folder, &err));
+}
+
+static void end(server *s)
+{
+    rl_lib_serve_end(&s->builtin);
+    realm_close(s->r);
+}
+
+static void use(const server *s, const char *name)
+{
+    rl_program *p;
+
+    OK(rl_lib_serve_program(s->r, name, &p, &err));
+    rl_program_unref(p);
+}
+
+/* How many modules it has compiled, and how many it found compiled. */
+static void counts(const server *s, uint64_t compiled, uint64_t cached)
+{
+    rl_runtime_stats stats;
+
+    rl_runtime_get_stats(s->rt, &stats);
+    assert_int_equal(stats.modules_compiled, compiled);
+    assert_int_equal(stats.modules_cached, cached);
+}
+
+static void what_was_installed_is_compiled(void **state)
+{
+    enum { BUILTIN = 4 };
+    server first, second;
+
+    (void)state;
+    put_module(1, 0);
+    add("p", false);
+    begin(&first);
+    counts(&first, BUILTIN, 0);
+    use(&first, "p");
+    counts(&first, BUILTIN, 1);
+    put_module(2, 0); /* while it serves */
+    add("p", true);
+    add("q", false);
+    use(&first, "p");
+    use(&first, "q");
+    counts(&first, BUILTIN, 3);
+    begin(&second);
+    use(&second, "q");
+    counts(&second, 0, BUILTIN + 1);
+    end(&second);
+    end(&first);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -283,6 +350,7 @@ int main(void)
         TEST(the_limit_of_bytes_is_exact),      TEST(another_program_needs_replace),
         TEST(a_file_goes_with_its_last_name),   TEST(a_name_is_a_models_or_a_programs),
         TEST(damage_is_found_and_healed),       TEST(prune_takes_what_no_row_names),
+        TEST(what_was_installed_is_compiled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
