@@ -2,18 +2,9 @@
 #include "server/wire.h"
 
 #define EVENT_MAX ((size_t)1 << 20)
+#define CHUNK     "chat.completion.chunk"
 
 /* ---- parts ----------------------------------------------------------------------------------- */
-
-static void open_object(rl_json *j, const rl_said *s, const char *object)
-{
-    rl_json_object(j, NULL);
-    rl_json_string(j, "id", s->id);
-    rl_json_string(j, "object", object);
-    rl_json_int(j, "created", s->created_s);
-    rl_json_string(j, "model", s->ask->model);
-    rl_json_array(j, "choices");
-}
 
 /* One entry of ABI's tokens as OpenAI has it. */
 static void put_entry(rl_json *j, const json_t *t)
@@ -88,7 +79,7 @@ static void begin(event *e, const rl_said *s, const rl_choice *c)
 {
     rl_buf_init(&e->body, EVENT_MAX);
     e->j = rl_json_on(&e->body);
-    open_object(&e->j, s, "chat.completion.chunk");
+    rl_wire_open_choices(&e->j, s, CHUNK);
     rl_json_object(&e->j, NULL);
     rl_json_uint(&e->j, "index", c->index);
     rl_json_object(&e->j, "delta");
@@ -169,19 +160,7 @@ static void finish(rl_said *s, rl_choice *c, rl_buf *sse)
 
 static void close_stream(rl_said *s, rl_buf *sse)
 {
-    rl_buf body;
-    rl_json j;
-
-    if (s->ask->include_usage) {
-        rl_buf_init(&body, EVENT_MAX);
-        j = rl_json_on(&body);
-        open_object(&j, s, "chat.completion.chunk");
-        rl_json_end_array(&j);
-        rl_wire_put_usage(&j, s);
-        rl_json_end_object(&j);
-        rl_said_event(s, sse, NULL, &body);
-    }
-    rl_http_sse(sse, NULL, "[DONE]", 6);
+    rl_wire_close_stream(s, CHUNK, sse);
 }
 
 /* ---- whole answers --------------------------------------------------------------------------- */
@@ -234,7 +213,7 @@ static void whole(rl_said *s, rl_buf *body)
 {
     rl_json j = rl_json_on(body);
 
-    open_object(&j, s, "chat.completion");
+    rl_wire_open_choices(&j, s, "chat.completion");
     for (uint32_t i = 0; i < s->n; i++) {
         put_choice(&j, s, &s->choices[i]);
         s->failed = s->failed || s->choices[i].logprobs[0].failed;

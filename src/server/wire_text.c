@@ -2,30 +2,9 @@
 #include "server/wire.h"
 
 #define EVENT_MAX ((size_t)1 << 20)
+#define OBJECT    "text_completion"
 
 enum { TOKENS, VALUES, TOPS, OFFSETS, N_LISTS }; /* of a choice's log-probabilities */
-
-void rl_wire_put_text(rl_json *j, const char *key, const char *text)
-{
-    if (text)
-        rl_json_string(j, key, text);
-    else
-        rl_json_null(j, key);
-}
-
-void rl_wire_put_usage(rl_json *j, const rl_said *s)
-{
-    uint64_t prompt = rl_said_prompt_tokens(s), generated = rl_said_generated_tokens(s);
-
-    rl_json_object(j, "usage");
-    rl_json_uint(j, "prompt_tokens", prompt);
-    rl_json_uint(j, "completion_tokens", generated);
-    rl_json_uint(j, "total_tokens", prompt + generated);
-    rl_json_object(j, "prompt_tokens_details");
-    rl_json_uint(j, "cached_tokens", rl_said_cached_tokens(s));
-    rl_json_end_object(j);
-    rl_json_end_object(j);
-}
 
 /* ---- log-probabilities: four lists side by side ---------------------------------------------- */
 
@@ -110,17 +89,7 @@ static void put_logprobs(rl_json *j, const rl_said *s, const rl_buf *lists)
     rl_json_end_object(j);
 }
 
-/* ---- the object ------------------------------------------------------------------------------ */
-
-static void open_object(rl_json *j, const rl_said *s)
-{
-    rl_json_object(j, NULL);
-    rl_json_string(j, "id", s->id);
-    rl_json_string(j, "object", "text_completion");
-    rl_json_int(j, "created", s->created_s);
-    rl_json_string(j, "model", s->ask->model);
-    rl_json_array(j, "choices");
-}
+/* ---- choices --------------------------------------------------------------------------------- */
 
 static void put_choice(rl_json *j, const rl_said *s, uint32_t index, const char *text, size_t n,
                        const rl_buf *lists, const char *finish)
@@ -143,7 +112,7 @@ static void send(rl_said *s, const rl_choice *c, const char *text, size_t n, con
 
     rl_buf_init(&body, EVENT_MAX);
     j = rl_json_on(&body);
-    open_object(&j, s);
+    rl_wire_open_choices(&j, s, OBJECT);
     put_choice(&j, s, c->index, text, n, lists, finish);
     rl_json_end_array(&j);
     if (s->ask->include_usage)
@@ -186,19 +155,7 @@ static void finish(rl_said *s, rl_choice *c, rl_buf *sse)
 
 static void close_stream(rl_said *s, rl_buf *sse)
 {
-    rl_buf body;
-    rl_json j;
-
-    if (s->ask->include_usage) {
-        rl_buf_init(&body, EVENT_MAX);
-        j = rl_json_on(&body);
-        open_object(&j, s);
-        rl_json_end_array(&j);
-        rl_wire_put_usage(&j, s);
-        rl_json_end_object(&j);
-        rl_said_event(s, sse, NULL, &body);
-    }
-    rl_http_sse(sse, NULL, "[DONE]", 6);
+    rl_wire_close_stream(s, OBJECT, sse);
 }
 
 /* ---- whole answers --------------------------------------------------------------------------- */
@@ -229,7 +186,7 @@ static void whole(rl_said *s, rl_buf *body)
 {
     rl_json j = rl_json_on(body);
 
-    open_object(&j, s);
+    rl_wire_open_choices(&j, s, OBJECT);
     for (uint32_t i = 0; i < s->n; i++)
         put_whole(&j, s, &s->choices[i]);
     rl_json_end_array(&j);
