@@ -34,7 +34,6 @@ typedef struct bench {
     rl_acts acts;
     float *out;
     size_t ldo;
-    uint8_t *scratch[64];
 } bench;
 
 static uint64_t random_state = 88172645463325252u;
@@ -103,8 +102,9 @@ static void matmul_item(void *ctx, uint32_t item, uint32_t worker)
     bench *b = ctx;
     uint32_t panels = rl_weight_panels(b->w.n), p = item * CHUNK;
 
+    (void)worker;
     rl_matmul(b->kn, &b->w, &b->acts, 0, b->acts.m, p, p + CHUNK < panels ? p + CHUNK : panels,
-              b->out, b->ldo, b->scratch[worker]);
+              b->out, b->ldo);
 }
 
 /* -> nanoseconds of one multiplication, best of the runs. */
@@ -208,8 +208,6 @@ int main(int argc, char **argv)
     }
     b.kn = rl_kernels_get();
     b.pool = need(rl_work_new(b.threads));
-    for (uint32_t i = 0; i < b.threads; i++)
-        b.scratch[i] = need(rl_alloc_aligned(64, rl_matmul_scratch_bytes(k)));
     peak = measure_peak(&b);
     printf("%s, level %s, K %u N %u, %u threads, peak %.1f GMAC/s\n", rl_cpu_name(),
            rl_level_name(b.kn->level), k, n, b.threads, peak);
@@ -222,8 +220,6 @@ int main(int argc, char **argv)
         if (wanted)
             run_type(&b, (rl_type)type, k, n, peak);
     }
-    for (uint32_t i = 0; i < b.threads; i++)
-        rl_free(b.scratch[i]);
     rl_work_free(b.pool);
     return 0;
 }

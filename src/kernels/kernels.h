@@ -203,19 +203,19 @@ const rl_kernels *rl_kernels_of(rl_level level);
  * is row 0, column 0 and rows are ldo >= 16 * rl_weight_panels(w->n) floats apart. a holds the form
  * of w's type. Counts the call under (type, level that served it). Rows of a few dozen at a time go
  * through all the panels, so a call should name as many rows as there are and few panels (about 8).
- * scratch: [rl_matmul_scratch_bytes(k)], 64-byte aligned, the calling worker's own. */
+ */
 void rl_matmul(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, uint32_t row0,
-               uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo,
-               void *scratch);
+               uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo);
 
 /* The same from weights dequantised to f32 and unquantised activations (a holds RL_ACT_F32): the
  * reference path of `--reference`. out = sum over k by fma in 4 interleaved chains (k % 4), folded
- * (0 + 1) + (2 + 3), at every level. */
+ * (0 + 1) + (2 + 3), at every level.
+ * scratch: [rl_matmul_f32_scratch_bytes(k)], 64-byte aligned, the calling worker's own. */
 void rl_matmul_f32(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, uint32_t row0,
                    uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo,
                    void *scratch);
 
-size_t rl_matmul_scratch_bytes(uint32_t k); /* for both; rl_matmul leaves it alone today */
+size_t rl_matmul_f32_scratch_bytes(uint32_t k);
 
 /* Calls of rl_matmul served so far in this process. */
 uint64_t rl_matmul_served(rl_type type, rl_level level);

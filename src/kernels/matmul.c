@@ -42,14 +42,12 @@ static void tell_ranges(const rl_acts *a, rl_act_form form, uint32_t row0, uint3
 }
 
 void rl_matmul(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, uint32_t row0,
-               uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo,
-               void *scratch)
+               uint32_t row1, uint32_t panel0, uint32_t panel1, float *out, size_t ldo)
 {
     const rl_act_form form = rl_type_get(w->type)->act;
     const rl_matmul_fn fn = kn->matmul[w->type];
     const uint32_t chunk = chunk_rows(a, form);
 
-    (void)scratch;
     check_ranges(w, a, row1, panel1);
     RL_ASSERT(fn && a->forms >> form & 1);
     tell_ranges(a, form, row0, row1, panel0, panel1, out, ldo);
@@ -96,8 +94,8 @@ void rl_matmul_f32(const rl_kernels *kn, const rl_weight *w, const rl_acts *a, u
     }
 }
 
-size_t rl_matmul_scratch_bytes(uint32_t k)
+/* An F32 panel and a row. */
+size_t rl_matmul_f32_scratch_bytes(uint32_t k)
 {
-    /* rl_matmul_f32 needs an F32 panel and a row; rl_matmul nothing today. */
     return ((size_t)k * (RL_PANEL_ROWS + 1) * sizeof(float) + 63) / 64 * 64;
 }

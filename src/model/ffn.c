@@ -19,7 +19,6 @@ static void ffn_item(void *ctx, uint32_t item, uint32_t worker)
 {
     rl_step *s = ctx;
     const rl_acts *a = rl_step_acts(s, item, worker);
-    rl_worker *w = &s->f->workers[worker];
     uint32_t blocks = (s->rows + RL_TILE_ROWS - 1) / RL_TILE_ROWS;
     uint32_t row0 = item % blocks * RL_TILE_ROWS, col0 = item / blocks * RL_TILE_COLS;
     uint32_t rows = s->rows - row0 < RL_TILE_ROWS ? s->rows - row0 : RL_TILE_ROWS;
@@ -29,10 +28,10 @@ static void ffn_item(void *ctx, uint32_t item, uint32_t worker)
     rl_weight gate = rl_weight_view(&s->layer->gate, p0, p1);
     rl_weight up = rl_weight_view(&s->layer->up, p0, p1);
     rl_acts in = rl_acts_view(a, row0, row0 + rows);
-    float *g = w->tile, *u = g + RL_TILE_ROWS * RL_TILE_COLS;
+    float *g = s->f->workers[worker].tile, *u = g + RL_TILE_ROWS * RL_TILE_COLS;
 
-    s->matmul(s->kn, &gate, &in, 0, rows, 0, p1 - p0, g, cols, w->matmul);
-    s->matmul(s->kn, &up, &in, 0, rows, 0, p1 - p0, u, cols, w->matmul);
+    rl_step_matmul(s, worker, &gate, &in, 0, rows, 0, p1 - p0, g, cols);
+    rl_step_matmul(s, worker, &up, &in, 0, rows, 0, p1 - p0, u, cols);
     if (s->m->arch.act == RL_ACT_GELU)
         s->kn->gelu_mul(g, u, rows * cols, g);
     else

@@ -18,12 +18,7 @@ static realm_status init_step(rl_step *s, rl_forward *f, const rl_model *m, cons
 {
     realm_status st = rl_forward_fit(f, m, err);
 
-    *s = (rl_step){ .f = f,
-                    .m = m,
-                    .kn = m->kn,
-                    .matmul = m->reference ? rl_matmul_f32 : rl_matmul,
-                    .spans = spans,
-                    .n_spans = n_spans };
+    *s = (rl_step){ .f = f, .m = m, .kn = m->kn, .spans = spans, .n_spans = n_spans };
     if (st != REALM_OK)
         return st;
     for (uint32_t i = 0; i < n_spans; i++) {

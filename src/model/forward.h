@@ -20,7 +20,7 @@
 
 /* One compute thread's own memory. */
 typedef struct rl_worker {
-    void *matmul, *attn; /* the kernels' scratch */
+    void *matmul, *attn; /* the kernels' scratch; matmul: of the reference path alone */
     float *row;          /* [n_embd] */
     float *x;            /* [RL_SMALL_ROWS][n_embd] */
     float *tile;         /* [2][RL_TILE_ROWS][RL_TILE_COLS] */
@@ -51,10 +51,6 @@ struct rl_forward {
     rl_att_part *parts;                   /* [R] */
 };
 
-typedef void (*rl_matmul_call)(const rl_kernels *kn, const rl_weight *w, const rl_acts *a,
-                               uint32_t row0, uint32_t row1, uint32_t panel0, uint32_t panel1,
-                               float *out, size_t ldo, void *scratch);
-
 /* A matrix of a region and where its outputs go. */
 typedef struct rl_linear {
     const rl_weight *w;
@@ -66,7 +62,6 @@ typedef struct rl_step {
     rl_forward *f;
     const rl_model *m;
     const rl_kernels *kn;
-    rl_matmul_call matmul;
     const rl_span *spans;
     uint32_t n_spans;
     uint32_t n_rows;      /* of all spans */
@@ -108,6 +103,10 @@ void rl_step_states(rl_step *s); /* final norm of rows [n_logits, rows) into f->
 
 /* linear.c */
 void rl_step_linear(rl_step *s, const rl_linear *jobs, uint32_t n_jobs);
+/* rl_matmul, or on the reference path rl_matmul_f32 with the worker's scratch. */
+void rl_step_matmul(const rl_step *s, uint32_t worker, const rl_weight *w, const rl_acts *a,
+                    uint32_t row0, uint32_t row1, uint32_t panel0, uint32_t panel1, float *out,
+                    size_t ldo);
 rl_weight rl_weight_view(const rl_weight *w, uint32_t panel0, uint32_t panel1);
 rl_acts rl_acts_view(const rl_acts *a, uint32_t row0, uint32_t row1);
 

@@ -12,7 +12,7 @@ static void head_item(void *ctx, uint32_t item, uint32_t worker)
     rl_step *s = ctx;
     const rl_acts *a = rl_step_acts(s, item, worker);
     const rl_weight *head = rl_model_head(s->m);
-    rl_worker *w = &s->f->workers[worker];
+    float *tile = s->f->workers[worker].tile;
     uint32_t panels = rl_weight_panels(head->n), p0 = item * ITEM_PANELS;
     uint32_t p1 = p0 + ITEM_PANELS < panels ? p0 + ITEM_PANELS : panels;
     uint32_t col0 = p0 * RL_PANEL_ROWS, width = (p1 - p0) * RL_PANEL_ROWS;
@@ -20,16 +20,16 @@ static void head_item(void *ctx, uint32_t item, uint32_t worker)
     rl_weight part = rl_weight_view(head, p0, p1);
 
     if (s->direct) {
-        s->matmul(s->kn, head, a, 0, s->rows, p0, p1, s->f->dest[0], head->n, w->matmul);
+        rl_step_matmul(s, worker, head, a, 0, s->rows, p0, p1, s->f->dest[0], head->n);
         return;
     }
     for (uint32_t row = 0; row < s->rows; row += RL_TILE_ROWS) {
         uint32_t n = s->rows - row < RL_TILE_ROWS ? s->rows - row : RL_TILE_ROWS;
         rl_acts in = rl_acts_view(a, row, row + n);
 
-        s->matmul(s->kn, &part, &in, 0, n, 0, p1 - p0, w->tile, width, w->matmul);
+        rl_step_matmul(s, worker, &part, &in, 0, n, 0, p1 - p0, tile, width);
         for (uint32_t i = 0; i < n; i++)
-            memcpy(s->f->dest[row + i] + col0, w->tile + (size_t)i * width, cols * sizeof(float));
+            memcpy(s->f->dest[row + i] + col0, tile + (size_t)i * width, cols * sizeof(float));
     }
 }
 

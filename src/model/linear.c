@@ -30,6 +30,17 @@ rl_acts rl_acts_view(const rl_acts *a, uint32_t row0, uint32_t row1)
     return v;
 }
 
+void rl_step_matmul(const rl_step *s, uint32_t worker, const rl_weight *w, const rl_acts *a,
+                    uint32_t row0, uint32_t row1, uint32_t panel0, uint32_t panel1, float *out,
+                    size_t ldo)
+{
+    if (s->m->reference)
+        rl_matmul_f32(s->kn, w, a, row0, row1, panel0, panel1, out, ldo,
+                      s->f->workers[worker].matmul);
+    else
+        rl_matmul(s->kn, w, a, row0, row1, panel0, panel1, out, ldo);
+}
+
 static uint32_t groups_of(const rl_step *s, const rl_linear *job)
 {
     return (rl_weight_panels(job->w->n) + s->item_panels - 1) / s->item_panels;
@@ -50,8 +61,7 @@ static void linear_item(void *ctx, uint32_t item, uint32_t worker)
     panels = rl_weight_panels(job->w->n);
     p0 = group * s->item_panels;
     p1 = p0 + s->item_panels < panels ? p0 + s->item_panels : panels;
-    s->matmul(s->kn, job->w, a, row0, row1, p0, p1, job->out, job->ldo,
-              s->f->workers[worker].matmul);
+    rl_step_matmul(s, worker, job->w, a, row0, row1, p0, p1, job->out, job->ldo);
 }
 
 void rl_step_linear(rl_step *s, const rl_linear *jobs, uint32_t n_jobs)

@@ -37,7 +37,7 @@ static void carve_worker(carver *c, rl_worker *w, const rl_model *m)
     const rl_params *p = &m->params;
     size_t k = larger(larger(p->n_embd, p->n_ff), (size_t)p->n_heads * p->head_dim);
 
-    w->matmul = carve(c, rl_matmul_scratch_bytes((uint32_t)k), 1);
+    w->matmul = carve(c, m->reference ? rl_matmul_f32_scratch_bytes((uint32_t)k) : 0, 1);
     w->attn = carve(c, rl_attn_scratch_bytes(p->head_dim, p->n_heads / p->n_kv_heads), 1);
     w->row = carve(c, p->n_embd, sizeof(float));
     w->x = carve(c, (size_t)RL_SMALL_ROWS * p->n_embd, sizeof(float));

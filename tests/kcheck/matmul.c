@@ -49,11 +49,11 @@ static problem problem_new(rl_type type, uint32_t n, uint32_t k, fill_kind kind,
     p.want = checked(rl_alloc_array(MAX_M * p.ldo, sizeof(float)));
     p.got_memory = checked(rl_alloc_array(MAX_M * p.ldo + 1, sizeof(float)));
     p.got = p.got_memory + 1;
-    p.scratch_bytes = rl_matmul_scratch_bytes(k);
+    p.scratch_bytes = rl_matmul_f32_scratch_bytes(k);
     p.scratch = checked(rl_alloc_aligned(64, p.scratch_bytes + GUARD));
     memset(p.scratch, GUARD_BYTE, p.scratch_bytes + GUARD);
     rl_matmul(rl_kernels_of(RL_LEVEL_REF), &p.weights.w, &p.acts, 0, MAX_M, 0, rl_weight_panels(n),
-              p.want, p.ldo, p.scratch);
+              p.want, p.ldo);
     return p;
 }
 
@@ -96,7 +96,7 @@ static void run_and_check(const rl_kernels *kn, problem *p, uint32_t row0, uint3
                           uint32_t panel0, uint32_t panel1)
 {
     clear_got(p);
-    rl_matmul(kn, &p->weights.w, &p->acts, row0, row1, panel0, panel1, p->got, p->ldo, p->scratch);
+    rl_matmul(kn, &p->weights.w, &p->acts, row0, row1, panel0, panel1, p->got, p->ldo);
     check_got(p, row0, row1, panel0, panel1);
 }
 
