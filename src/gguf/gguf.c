@@ -19,7 +19,7 @@ static realm_status parse_named(rl_gguf *g, realm_error *err)
     realm_error why;
     realm_status st = rl_gguf_parse(g, &why);
 
-    if (st == REALM_OK || g->wanted)
+    if (st == REALM_OK || st == RL_GGUF_MORE)
         return st;
     return realm_fail(err, st, "%.90s%s: %.140s", n > 90 ? "..." : "",
                       n > 90 ? g->path + n - 87 : g->path, why.text);
@@ -68,16 +68,13 @@ static realm_status read_and_parse(rl_gguf *g, realm_error *err)
     if (g->n == 0)
         return realm_fail(err, REALM_EINVAL, "%s: the file is empty", g->path);
     g->wanted = FIRST_READ;
-    while (st == REALM_OK && g->wanted) {
+    do {
         st = load(g, err);
-        g->wanted = 0;
         if (st == REALM_OK) {
             forget(g);
             st = parse_named(g, err);
         }
-        if (g->wanted)
-            st = REALM_OK;
-    }
+    } while (st == RL_GGUF_MORE);
     return st;
 }
 

@@ -59,7 +59,7 @@ static realm_status need(const cursor *c, uint64_t bytes, const char *what)
     if (bytes <= c->g->loaded - c->at)
         return REALM_OK;
     c->g->wanted = c->at + (size_t)bytes;
-    return REALM_EINVAL;
+    return RL_GGUF_MORE;
 }
 
 static realm_status take_u32(cursor *c, const char *what, uint32_t *out)

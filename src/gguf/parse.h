@@ -13,7 +13,7 @@ struct rl_gguf {
     char *path;          /* owned; of the file, for messages */
     int fd;              /* owned; -1 without a file */
     rl_file_id id;       /* of the file when it was opened */
-    size_t wanted;       /* parsing stopped for want of so many bytes from base on; 0: it did not */
+    size_t wanted;       /* bytes from base on that parsing needs: after RL_GGUF_MORE */
     bool has_data;       /* false: a view of the metadata alone */
     uint64_t data_start; /* offset of the data section */
     uint32_t version;
@@ -28,9 +28,12 @@ struct rl_gguf {
 
 #define RL_GGUF_METADATA_MAX ((size_t)256 << 20) /* 20 times the largest vocabulary known */
 
+/* Nothing is said of the file yet: more of it is needed. Never leaves this room. */
+#define RL_GGUF_MORE ((realm_status)1)
+
 /* Checks g->base[0..loaded) and fills everything else. On failure what was filled stays for
- * rl_gguf_close. -> OK | EINVAL | ENOMEM. EINVAL with g->wanted set says nothing of the file: load
- * that many bytes (<= n) and parse again from the start. */
+ * rl_gguf_close. -> OK | EINVAL | ENOMEM | RL_GGUF_MORE: load g->wanted bytes (<= n, > loaded) and
+ * parse again from the start; not when all n are loaded. */
 realm_status rl_gguf_parse(rl_gguf *g, realm_error *err) REALM_MUST_USE;
 
 /* Little-endian numbers at any address. */
