@@ -130,11 +130,9 @@ static void set_done(rl_job *job)
     atomic_store(&((house_gen *)job->ctx)->done, 1);
 }
 
-void house_gen_start(house *h, house_gen *g, rl_seq *s, const uint32_t *ids, uint32_t n,
-                     float temperature, uint32_t n_out)
+void house_gen_init(house *h, house_gen *g, rl_seq *s, const uint32_t *ids, uint32_t n,
+                    float temperature, uint32_t n_out)
 {
-    realm_error err = { 0 };
-
     assert_true(n_out <= 512);
     *g = (house_gen){
         .job = { .kind = RL_JOB_GENERATE,
@@ -148,6 +146,14 @@ void house_gen_start(house *h, house_gen *g, rl_seq *s, const uint32_t *ids, uin
                  .ignore_eog = true,
                  .token = keep_id },
     };
+}
+
+void house_gen_start(house *h, house_gen *g, rl_seq *s, const uint32_t *ids, uint32_t n,
+                     float temperature, uint32_t n_out)
+{
+    realm_error err = { 0 };
+
+    house_gen_init(h, g, s, ids, n, temperature, n_out);
     must(rl_engine_post(h->e, &g->job, &err), &err);
 }
 

@@ -43,6 +43,9 @@ typedef struct house_gen {
     _Atomic uint32_t done;
 } house_gen;
 
+/* Makes it without running it: `job` can be changed and then posted, or run. */
+void house_gen_init(house *h, house_gen *g, rl_seq *s, const uint32_t *ids, uint32_t n,
+                    float temperature, uint32_t n_out);
 void house_gen_start(house *h, house_gen *g, rl_seq *s, const uint32_t *ids, uint32_t n,
                      float temperature, uint32_t n_out);
 void house_gen_wait(house_gen *g); /* frees the sampler too */

@@ -89,7 +89,7 @@ static void bad_jobs_are_refused(void **state)
 static void a_full_context_is_an_error(void **state)
 {
     rl_lm_opts lo = { .n_ctx = 64 };
-    uint32_t ids[65], before;
+    uint32_t ids[65];
     house_gen g;
     rl_lm *lm = h.lm;
     rl_seq *s;
@@ -99,19 +99,13 @@ static void a_full_context_is_an_error(void **state)
     assert_int_equal(rl_lm_open(&h.lm, h.e, house_packed("llama"), &lo, NULL), REALM_OK);
     assert_int_equal(rl_lm_n_ctx(h.lm), 64);
     s = house_seq(&h, 1);
-    house_gen_start(&h, &g, s, ids, 1, 0, 1); /* for a sampler */
-    while (!atomic_load(&g.done))
-        (void)usleep(100);
-    house_truncate(&h, s, 0);
-    before = rl_seq_len(s);
-    g.job.n_ids = 65;
+    house_gen_init(&h, &g, s, ids, 65, 0, 1);
     assert_int_equal(rl_engine_run(h.e, &g.job, NULL), REALM_ECONTEXT);
     g.job.n_ids = 64; /* no room for one to draw */
     assert_int_equal(rl_engine_run(h.e, &g.job, NULL), REALM_ECONTEXT);
-    assert_int_equal(rl_seq_len(s), before);
+    assert_int_equal(rl_seq_len(s), 0);
     g.job.n_ids = 60;
     g.job.max_tokens = 4;
-    g.n_out = 0;
     assert_int_equal(rl_engine_run(h.e, &g.job, NULL), REALM_OK);
     assert_int_equal(rl_seq_len(s), 64);
     g.job.n_ids = 0;
@@ -150,13 +144,7 @@ static void stop_ids_end_a_generation(void **state)
             break;
     }
     assert_true(at > 0);
-    house_gen_start(&h, &g, s, ids, 1, 1, 1);
-    while (!atomic_load(&g.done))
-        (void)usleep(100);
-    house_truncate(&h, s, 0);
-    g.n_out = 0;
-    g.job.n_ids = 20;
-    g.job.max_tokens = 40;
+    house_gen_init(&h, &g, s, ids, 20, 1, 40);
     g.job.stop_ids = (uint32_t[]){ UINT32_MAX, out[at] };
     g.job.n_stop_ids = 2;
     assert_int_equal(rl_engine_run(h.e, &g.job, NULL), REALM_OK);

@@ -72,13 +72,7 @@ static void standing_still_is_not(void **state)
 
     (void)state;
     house_ids(ids, 4, 1);
-    house_gen_start(&h, &g, seq, ids, 4, 0, 1); /* for its sampler */
-    while (!atomic_load(&g.done))
-        (void)usleep(100);
-    house_truncate(&h, seq, 0);
-    atomic_store(&g.done, 0);
-    g.n_out = 0;
-    g.job.max_tokens = 3;
+    house_gen_init(&h, &g, seq, ids, 4, 0, 3);
     g.job.token = stand;
     atomic_store(&held, true);
     assert_int_equal(rl_engine_post(h.e, &g.job, NULL), REALM_OK);
@@ -119,14 +113,8 @@ static void a_paused_sequence_is_no_stall(void **state)
     rl_seq *seq = house_seq(&h, 1);
 
     house_ids(ids, 4, 2);
-    house_gen_start(&h, &g, seq, ids, 4, 0, 1);
-    while (!atomic_load(&g.done))
-        (void)usleep(100);
-    house_truncate(&h, seq, 0);
-    atomic_store(&g.done, 0);
+    house_gen_init(&h, &g, seq, ids, 4, 0, 3);
     atomic_store(&inside, false);
-    g.n_out = 0;
-    g.job.max_tokens = 3;
     g.job.token = pause_first;
     assert_int_equal(rl_engine_post(h.e, &g.job, NULL), REALM_OK);
     while (!atomic_load(&inside))
