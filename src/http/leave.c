@@ -2,7 +2,12 @@
  *
  * A socket that is closed with bytes unread resets its client, which then may never read the answer
  * that told it to stop. So it is kept until the client closes, LEAVE_MS at most, and what comes is
- * read away, LEAVE_BYTES at most. The list is short; beyond it sockets are closed at once. */
+ * read away, LEAVE_BYTES at most.
+ *
+ * The list is short, for each of them holds a descriptor that no limit of connections counts. When
+ * it is full the one that has been longest in it goes: its client had the most time to read.
+ * Closing the new one instead would reset a client in the moment it is told, and in a flood all of
+ * them. */
 #include "http/internal.h"
 
 #include <sys/epoll.h>
@@ -13,6 +18,22 @@
 #define LEAVE_BYTES  ((size_t)4 * 1024 * 1024)
 #define READS_A_LOOK 16
 
+static void let_go(rl_http *h, uint32_t i)
+{
+    (void)close(h->leaving[i].fd);
+    h->leaving[i] = h->leaving[--h->n_leaving];
+}
+
+static uint32_t oldest(const rl_http *h)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 1; i < h->n_leaving; i++)
+        if (h->leaving[i].until_ms < h->leaving[at].until_ms)
+            at = i;
+    return at;
+}
+
 void rl_http_leave(rl_http *h, int fd)
 {
     struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP, .data.ptr = h->leaving };
@@ -20,7 +41,9 @@ void rl_http_leave(rl_http *h, int fd)
     if (fd < 0)
         return;
     (void)shutdown(fd, SHUT_WR);
-    if (h->n_leaving == RL_HTTP_LEAVING || epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &ev) != 0) {
+    if (h->n_leaving == RL_HTTP_LEAVING)
+        let_go(h, oldest(h));
+    if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &ev) != 0) {
         (void)close(fd);
         return;
     }
@@ -55,12 +78,6 @@ static bool has_left(rl_http_leaving *l)
         l->bytes += (size_t)n;
     }
     return l->bytes >= LEAVE_BYTES;
-}
-
-static void let_go(rl_http *h, uint32_t i)
-{
-    (void)close(h->leaving[i].fd);
-    h->leaving[i] = h->leaving[--h->n_leaving];
 }
 
 void rl_http_leave_look(rl_http *h)

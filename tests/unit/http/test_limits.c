@@ -315,6 +315,47 @@ static void test_lingering(void **state)
     test_free(a);
 }
 
+/* Whether the server takes what a client goes on sending. When it has closed, the first piece is
+ * answered by a reset and the second cannot be sent. */
+static bool takes_more(int fd)
+{
+    static const char piece[16 * 1024];
+
+    for (int i = 0; i < 32; i++)
+        if (!client_send(fd, piece, sizeof piece))
+            return false;
+    return true;
+}
+
+/* More clients that are told to stop, and do not, than the server listens to: each is told, and it
+ * is the first ones that are not listened to any more. */
+static void test_many_lingering(void **state)
+{
+    enum { N = 80 };
+    answers *a = test_malloc(sizeof *a);
+    int fds[N];
+    bed b;
+
+    (void)state;
+    bed_start(&b, (rl_http_opts){ 0 });
+    for (int i = 0; i < N; i++) {
+        fds[i] = client_open(&b);
+        assert_true(client_say(fds[i], "POST /deny HTTP/1.1\r\n" HOST
+                                       "Content-Length: 1000000\r\n" END "the beginning of it"));
+        client_read(fds[i], a, 1, false);
+        assert_int_equal(a->count, 1);
+        assert_int_equal(a->status[0], 403);
+        assert_false(a->reset);
+    }
+    assert_true(takes_more(fds[N - 1]));
+    assert_false(takes_more(fds[0]));
+    for (int i = 0; i < N; i++)
+        (void)close(fds[i]);
+    assert_int_equal(client_ask(&b, "GET / HTTP/1.1\r\n" HOST END, a), 200);
+    bed_stop(&b);
+    test_free(a);
+}
+
 static void test_connections(void **state)
 {
     answers *a = test_malloc(sizeof *a);
@@ -498,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_no_spin),
         cmocka_unit_test(test_endless_extension),
         cmocka_unit_test(test_lingering),
+        cmocka_unit_test(test_many_lingering),
         cmocka_unit_test(test_start),
         cmocka_unit_test(test_connections),
         cmocka_unit_test(test_many_idle),
