@@ -20,6 +20,7 @@ enum { RL_EXIT_OK = 0, RL_EXIT_FAILED = 1, RL_EXIT_USAGE = 2, RL_EXIT_INTERRUPTE
 #define RL_CLI_MAX_POS   4u
 #define RL_CLI_MAX_SET   32u
 #define RL_CLI_MAX_VERBS 64u
+#define RL_CLI_HEAD      64u /* bytes of a list's left column */
 
 typedef struct rl_opt {
     const char *name;  /* without the dashes; NULL ends a list */
@@ -34,7 +35,9 @@ typedef struct rl_verb {
     const char *name;
     const char *synopsis; /* what follows the verb's name */
     const char *summary;  /* one line */
-    const char *about;    /* a paragraph or more */
+    const char *about;    /* paragraphs, with a line end between them */
+    const char *list;     /* what `row` lists, for a heading; NULL: nothing */
+    bool (*row)(size_t i, char head[RL_CLI_HEAD], const char **text); /* -> false: the end */
     const rl_opt *opts;
     const char *example; /* command lines, one per line */
     const char *first;   /* the first argument, for completions: "models", "verbs", or its words
@@ -121,6 +124,7 @@ int rl_verb_program(rl_cli *c);
 int rl_verb_key(rl_cli *c);
 int rl_verb_config(rl_cli *c);
 int rl_verb_serve(rl_cli *c);
+bool rl_serve_row(size_t i, char head[RL_CLI_HEAD], const char **text); /* its endpoints */
 int rl_verb_ps(rl_cli *c);
 int rl_verb_inspect(rl_cli *c);
 int rl_verb_tokenize(rl_cli *c);

@@ -21,7 +21,7 @@ static size_t columns(void)
 }
 
 typedef struct item {
-    char head[64];
+    char head[RL_CLI_HEAD];
     const char *text;
 } item;
 
@@ -42,6 +42,40 @@ static void items(rl_buf *out, const item *list, size_t n)
             rl_text_wrap(out, list[i].text, from, from, cols);
         }
     }
+}
+
+/* Calls put for each paragraph, with what stands between two. */
+static void paragraphs(rl_buf *out, const char *text, const char *between,
+                       void (*put)(rl_buf *out, const char *paragraph))
+{
+    char one[1024];
+
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+
+        (void)snprintf(one, sizeof one, "%.*s", (int)n, text);
+        put(out, one);
+        text += n + (text[n] == '\n');
+        (void)rl_buf_adds(out, *text ? between : "");
+    }
+}
+
+static void wrapped(rl_buf *out, const char *paragraph)
+{
+    rl_text_wrap(out, paragraph, 0, 0, columns());
+}
+
+static void rows(rl_buf *out, const rl_verb *v)
+{
+    item list[RL_CLI_MAX_SET];
+    size_t n = 0;
+
+    if (!v->list)
+        return;
+    while (n < RL_CLI_MAX_SET && v->row(n, list[n].head, &list[n].text))
+        n++;
+    (void)rl_buf_addf(out, "\n%s:\n", v->list);
+    items(out, list, n);
 }
 
 static void options(rl_buf *out, const rl_verb *v)
@@ -79,7 +113,8 @@ static void one_verb(rl_buf *out, const rl_verb *v)
     (void)rl_buf_addf(out, "realm %s: %s\n\n", v->name, v->summary);
     (void)rl_buf_addf(out, "usage: realm %s%s%s\n\n", v->name, *v->synopsis ? " " : "",
                       v->synopsis);
-    rl_text_wrap(out, v->about, 0, 0, columns());
+    paragraphs(out, v->about, "\n", wrapped);
+    rows(out, v);
     options(out, v);
     (void)rl_buf_adds(out, "\nexample:\n");
     examples(out, v->example, "  ");
@@ -134,6 +169,30 @@ static void man_option(rl_buf *out, const rl_opt *o)
     (void)rl_buf_adds(out, ".\n");
 }
 
+static void man_paragraph(rl_buf *out, const char *text)
+{
+    roff(out, text);
+    (void)rl_buf_adds(out, "\n");
+}
+
+static void man_rows(rl_buf *out, const rl_verb *v)
+{
+    char head[RL_CLI_HEAD];
+    const char *text;
+
+    if (!v->list)
+        return;
+    (void)rl_buf_addf(out, ".Pp\nThe %s:\n.Bl -tag -width Ds\n", v->list);
+    for (size_t i = 0; v->row(i, head, &text); i++) {
+        (void)rl_buf_adds(out, ".It ");
+        roff(out, head);
+        (void)rl_buf_adds(out, "\n");
+        roff(out, text);
+        (void)rl_buf_adds(out, ".\n");
+    }
+    (void)rl_buf_adds(out, ".El\n.Pp\nThe options:\n");
+}
+
 /* "list the models" -> "List the models." */
 static void sentence(rl_buf *out, const char *text)
 {
@@ -148,8 +207,8 @@ static void man_verb(rl_buf *out, const rl_verb *v)
 {
     (void)rl_buf_addf(out, ".Ss realm %s%s%s\n", v->name, *v->synopsis ? " " : "", v->synopsis);
     sentence(out, v->summary);
-    roff(out, v->about);
-    (void)rl_buf_adds(out, "\n");
+    paragraphs(out, v->about, ".Pp\n", man_paragraph);
+    man_rows(out, v);
     if (v->opts->name) {
         (void)rl_buf_adds(out, ".Bl -tag -width Ds\n");
         for (const rl_opt *o = v->opts; o->name; o++)

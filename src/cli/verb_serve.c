@@ -286,6 +286,17 @@ static int serve(rl_cli *c, const rl_config *config, const sigset_t *set)
     return st == REALM_OK ? RL_EXIT_OK : rl_cli_fail(&err);
 }
 
+bool rl_serve_row(size_t i, char head[RL_CLI_HEAD], const char **text)
+{
+    rl_server_endpoint e;
+
+    if (!rl_server_endpoint_at(i, &e))
+        return false;
+    (void)snprintf(head, RL_CLI_HEAD, "%-4s %s%s", e.method, e.path, e.named ? "NAME" : "");
+    *text = e.text;
+    return true;
+}
+
 int rl_verb_serve(rl_cli *c)
 {
     rl_config config;

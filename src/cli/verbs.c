@@ -210,9 +210,10 @@ const rl_verb rl_verbs[] = {
     { VERB(program, 1, RL_CLI_MAX_POS, "add list rm"),
       .synopsis = "add|list|rm [FILE.wasm|NAME] [--name NAME]",
       .summary = "install programs under names",
-      .about = "add checks a WebAssembly program as run would, keeps a copy of it (at most 16 MiB) "
-               "and names it; the file is not needed afterwards. A name is that of a program or "
-               "of a model, never both. list shows what is installed, rm forgets names.",
+      .about = "add checks and compiles a WebAssembly program as run would, keeps a copy of it (at "
+               "most 16 MiB) and names it; the file is not needed afterwards, and a server that "
+               "runs answers by that name at once. A name is that of a program or of a model, "
+               "never both. list shows what is installed, rm forgets names.",
       .example = "realm program add hello.wasm --name hello\n"
                  "realm run hello --model qwen2.5-coder-0.5b --prompt 'Write a haiku.'\n"
                  "realm program rm hello" },
@@ -227,22 +228,24 @@ const rl_verb rl_verbs[] = {
     { VERB(serve, 0, 0, NULL), .synopsis = "[--host ADDRESS] [--port N]",
       .summary = "answer OpenAI's API over HTTP",
       .about =
-          "OpenAI's API: /v1/chat/completions, /v1/completions, /v1/responses, "
-          "/v1/embeddings, "
-          "/v1/models; /tokenize and /detokenize; /livez and /readyz for supervisors. Each "
-          "answer is a run of a program in a sandbox of its own: a built-in one, or the "
-          "installed "
-          "one that the request names as its model (PROGRAM or PROGRAM@MODEL). On this "
-          "machine alone no key is needed until there is one (realm key "
-          "new); any "
-          "other address needs keys. Settings come from realm.toml, the environment and these "
-          "options (realm config shows them). SIGTERM or Ctrl-C lets what runs end, SIGHUP reads "
-          "the settings again: those that the manual marks * take effect at once, and a new key "
-          "counts; a mistake in the file leaves all as it was. Standard error has a JSON line for "
-          "each request and each completion, without any text of them. Under systemd "
-          "(Type=notify) it says when it is ready and feeds the watchdog while its engine makes "
-          "steps.",
-      .example = "realm serve --port 8080\ncurl http://127.0.0.1:8080/v1/models" },
+          "Point a client of OpenAI's API at http://HOST:PORT/v1. On this machine alone any text "
+          "does as its key until there is a real one (realm key new); at any other address "
+          "everybody needs a key, but for /livez, /readyz and /health.\n"
+          "Each answer is a run of a program in a sandbox of its own: a built-in one, or the "
+          "installed one that the request names as its model (PROGRAM or PROGRAM@MODEL).\n"
+          "Settings come from realm.toml, the environment and these options (realm config shows "
+          "them). SIGHUP reads them again: those that the manual marks * take effect at once, and "
+          "a new key counts; a mistake in the file leaves all as it was. SIGTERM or Ctrl-C lets "
+          "what runs end.\n"
+          "Standard error has a JSON line for each request and each completion, without any text "
+          "of them. Under systemd (Type=notify) it says when it is ready and feeds the watchdog "
+          "while its engine makes steps.",
+      .list = "endpoints", .row = rl_serve_row,
+      .example = "realm serve --port 8080\n"
+                 "curl http://127.0.0.1:8080/v1/models\n"
+                 "curl http://127.0.0.1:8080/v1/completions -d '{\"model\": \"qwen\", "
+                 "\"prompt\": \"Once\"}'\n"
+                 "curl http://127.0.0.1:8080/metrics" },
     { VERB(ps, 0, 0, NULL), .synopsis = "[--json]", .summary = "list the servers that run",
       .about =
           "The processes of realm serve that use this registry: address, loaded models, how long "

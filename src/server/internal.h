@@ -52,7 +52,8 @@ typedef struct rl_route {
     const char *method, *path; /* a path ending in '/' takes one more part */
     rl_principal who;
     void (*handle)(rl_server *s, rl_http_exchange *ex, const struct rl_route *r);
-    rl_api api; /* of what programs answer */
+    rl_api api;       /* of what programs answer */
+    const char *text; /* what it is for, in a few words */
 } rl_route;
 
 extern const rl_route rl_routes[];

@@ -167,20 +167,37 @@ static void answer(rl_server *s, rl_http_exchange *ex, const rl_route *r)
 /* ---- the table ------------------------------------------------------------------------------- */
 
 const rl_route rl_routes[] = {
-    { "GET", "/livez", RL_ANYONE, live, 0 },
-    { "GET", "/readyz", RL_ANYONE, ready, 0 },
-    { "GET", "/health", RL_ANYONE, ready, 0 },
-    { "GET", "/metrics", RL_KEY_HOLDER, metrics, 0 },
-    { "GET", "/v1/models", RL_KEY_HOLDER, models, 0 },
-    { "GET", "/v1/models/", RL_KEY_HOLDER, model, 0 },
-    { "POST", "/v1/chat/completions", RL_KEY_HOLDER, answer, RL_API_CHAT },
-    { "POST", "/v1/completions", RL_KEY_HOLDER, answer, RL_API_TEXT },
-    { "POST", "/v1/responses", RL_KEY_HOLDER, answer, RL_API_RESPONSES },
-    { "POST", "/v1/embeddings", RL_KEY_HOLDER, answer, RL_API_EMBED },
-    { "POST", "/tokenize", RL_KEY_HOLDER, answer, RL_API_TOKENIZE },
-    { "POST", "/detokenize", RL_KEY_HOLDER, answer, RL_API_DETOKENIZE },
+    { "POST", "/v1/chat/completions", RL_KEY_HOLDER, answer, RL_API_CHAT,
+      "a conversation, whole or streamed" },
+    { "POST", "/v1/completions", RL_KEY_HOLDER, answer, RL_API_TEXT,
+      "a text goes on, whole or streamed" },
+    { "POST", "/v1/responses", RL_KEY_HOLDER, answer, RL_API_RESPONSES,
+      "a conversation in OpenAI's newer form; nothing is stored" },
+    { "POST", "/v1/embeddings", RL_KEY_HOLDER, answer, RL_API_EMBED, "vectors of texts" },
+    { "GET", "/v1/models", RL_KEY_HOLDER, models, 0, "models and installed programs" },
+    { "GET", "/v1/models/", RL_KEY_HOLDER, model, 0, "one of them" },
+    { "POST", "/tokenize", RL_KEY_HOLDER, answer, RL_API_TOKENIZE,
+      "the token ids of a text or a conversation" },
+    { "POST", "/detokenize", RL_KEY_HOLDER, answer, RL_API_DETOKENIZE, "the text of token ids" },
+    { "GET", "/metrics", RL_KEY_HOLDER, metrics, 0, "what is counted, as Prometheus reads it" },
+    { "GET", "/livez", RL_ANYONE, live, 0, "the process answers" },
+    { "GET", "/readyz", RL_ANYONE, ready, 0, "it takes requests, and its engine makes steps" },
+    { "GET", "/health", RL_ANYONE, ready, 0, "the same as /readyz" },
 };
 const size_t rl_n_routes = RL_COUNT(rl_routes);
+
+bool rl_server_endpoint_at(size_t i, rl_server_endpoint *out)
+{
+    const rl_route *r = i < rl_n_routes ? &rl_routes[i] : NULL;
+
+    if (!r)
+        return false;
+    *out = (rl_server_endpoint){ .method = r->method,
+                                 .path = r->path,
+                                 .named = r->path[strlen(r->path) - 1] == '/',
+                                 .text = r->text };
+    return true;
+}
 
 static bool is_path(const rl_route *r, const char *path)
 {

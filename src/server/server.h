@@ -67,6 +67,14 @@ void rl_server_drain(rl_server *s);
 bool rl_server_idle(const rl_server *s); /* no answer is under way */
 void rl_server_free(rl_server *s);       /* ends what runs. NULL is fine */
 
+/* What can be asked for, constant: endpoint i of all, in the order of a list for people. */
+typedef struct rl_server_endpoint {
+    const char *method, *path;
+    bool named; /* a name follows the path */
+    const char *text;
+} rl_server_endpoint;
+bool rl_server_endpoint_at(size_t i, rl_server_endpoint *out); /* -> false: there is none */
+
 /* ---- what it does now: any thread ---- */
 
 typedef struct rl_server_status {

@@ -4,8 +4,8 @@ import subprocess
 
 import house
 
-VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "program", "key", "serve", "config", "inspect",
-         "tokenize", "logits", "perplexity", "bench", "doctor", "help", "version", "completions"]
+VERBS = ["run", "chat", "import", "models", "rm", "verify", "prune", "program", "key", "serve", "ps", "config",
+         "inspect", "tokenize", "logits", "perplexity", "bench", "doctor", "help", "version", "completions"]
 
 
 class Help(house.Case):
@@ -34,6 +34,14 @@ class Help(house.Case):
         text = self.realm("help", "run").stdout
         for words in ("64MiB", "300s", "30s", "4096", "1MiB"):
             self.assertIn(words, text)
+
+    def test_serve_names_its_endpoints(self):
+        text = self.realm("help", "serve").stdout
+        for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/tokenize",
+                     "/detokenize"):
+            self.assertRegex(text, rf"(?m)^  POST {path} +\w")
+        for path in ("/v1/models", "/v1/models/NAME", "/metrics", "/livez", "/readyz", "/health"):
+            self.assertRegex(text, rf"(?m)^  GET  {path} +\w")
 
     def test_the_man_page_is_the_one_in_the_tree(self):
         page = self.realm("help", "--man").stdout
