@@ -3,6 +3,7 @@
 import configparser
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -327,6 +328,20 @@ class Ops(Case):
         self.assertNotIn("MemoryDenyWriteExecute", service)  # guests are compiled to machine code
         drain = next(r["value"] for r in self.json("config", "--json")["config"] if r["name"] == "drain_seconds")
         self.assertGreater(int(service["TimeoutStopSec"]), drain)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "there is no systemd here")
+    def test_systemd_takes_the_unit_file(self):
+        unit = self.work / "realm.service"
+        text = (ROOT / "dist/realm.service").read_text()
+        self.assertIn("ExecStart=/usr/bin/realm serve\n", text)
+
+        def faults(text):
+            unit.write_text(text.replace("/usr/bin/realm", BIN))
+            done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], text=True, capture_output=True)
+            return done.returncode, [row for row in done.stderr.splitlines() if "realm.service" in row]
+
+        self.assertEqual(faults(text), (0, []))
+        self.assertIn("WatchdogSeconds", "".join(faults(text.replace("WatchdogSec=", "WatchdogSeconds="))[1]))
 
 
 if __name__ == "__main__":
