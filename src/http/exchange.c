@@ -23,7 +23,7 @@ rl_http_exchange *rl_http_exchange_new(rl_http_conn *conn)
     atomic_init(&ex->refs, 1);
     ex->conn = conn;
     ex->began_ns = conn->head_ns;
-    ex->method = ex->target = ex->path = ex->query = ex->host = "";
+    ex->method = ex->path = ex->query = ex->host = "";
     memcpy(ex->peer, conn->peer, sizeof ex->peer);
     rl_buf_init(&ex->body, conn->http->o.body_max);
     atomic_fetch_add(&conn->http->exchanges, 1);
@@ -97,7 +97,7 @@ rl_http_fault rl_http_exchange_fill(rl_http_exchange *ex, const rl_http_head *he
     size_t bytes = head->n_lines * sizeof *ex->fields;
     char *at;
 
-    bytes += head->method.n + head->target.n + head->host.n + head->query.n + head->path.n + 5;
+    bytes += head->method.n + head->host.n + head->query.n + head->path.n + 4;
     for (uint32_t i = 0; i < head->n_lines; i++)
         bytes += head->lines[i].name.n + head->lines[i].value.n + 2;
     ex->text = rl_alloc(bytes);
@@ -111,7 +111,6 @@ rl_http_fault rl_http_exchange_fill(rl_http_exchange *ex, const rl_http_head *he
     }
     ex->n_fields = head->n_lines;
     ex->method = put(&at, head->method);
-    ex->target = put(&at, head->target);
     ex->host = put(&at, head->host);
     ex->query = put(&at, head->query);
     choose_id(ex);
@@ -253,11 +252,6 @@ const char *rl_http_noted(const rl_http_exchange *ex)
 const char *rl_http_method(const rl_http_exchange *ex)
 {
     return ex->method;
-}
-
-const char *rl_http_target(const rl_http_exchange *ex)
-{
-    return ex->target;
 }
 
 const char *rl_http_path(const rl_http_exchange *ex)

@@ -112,7 +112,6 @@ const char *rl_http_id(const rl_http_exchange *ex); /* the client's X-Request-Id
                                                        of [A-Za-z0-9._-], else "req-" and 32 hex
                                                        digits; the answer's */
 const char *rl_http_method(const rl_http_exchange *ex);
-const char *rl_http_target(const rl_http_exchange *ex); /* as sent */
 const char *rl_http_path(
     const rl_http_exchange *ex); /* decoded, valid UTF-8, no "." or ".." part */
 const char *rl_http_query(const rl_http_exchange *ex); /* as sent, without '?'; "" when none */

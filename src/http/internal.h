@@ -71,7 +71,7 @@ struct rl_http_exchange {
     void *text;            /* owned; what the pointers below point into */
     rl_http_field *fields; /* [n_fields] */
     uint32_t n_fields;
-    const char *method, *target, *path, *query, *host;
+    const char *method, *path, *query, *host;
     char id[RL_HTTP_ID];
     char peer[48];
     char note[RL_HTTP_NOTE];

@@ -24,8 +24,8 @@
 #define SUM_START  1469598103934665603u
 
 typedef struct seen {
-    char targets[SEEN_MAX][TARGET_MAX];
-    uint64_t sums[SEEN_MAX]; /* of the bodies */
+    char targets[SEEN_MAX][TARGET_MAX]; /* "PATH?QUERY", the path decoded; cut */
+    uint64_t sums[SEEN_MAX];            /* of the bodies */
     int n;
 } seen;
 
@@ -48,20 +48,22 @@ static uint64_t add_to_sum(uint64_t sum, text t)
     return sum;
 }
 
-static void note(seen *s, text target, uint64_t sum)
+static void note(seen *s, const char target[TARGET_MAX], uint64_t sum)
 {
     if (s->n == SEEN_MAX)
         return;
     s->sums[s->n] = sum;
-    (void)snprintf(s->targets[s->n++], TARGET_MAX, "%.*s", (int)target.n, target.p);
+    memcpy(s->targets[s->n++], target, TARGET_MAX);
 }
 
 static void handle(void *ctx, rl_http_exchange *ex)
 {
     rl_http_answer a = { .status = 200, .type = "text/plain" };
-    text target = { rl_http_target(ex), strlen(rl_http_target(ex)) }, body;
+    char target[TARGET_MAX] = "";
+    text body;
 
     (void)ctx;
+    (void)snprintf(target, sizeof target, "%s?%s", rl_http_path(ex), rl_http_query(ex));
     body.p = rl_http_body(ex, &body.n);
     RL_ASSERT(body.p[body.n] == 0);
     (void)pthread_mutex_lock(&lock);
@@ -113,6 +115,46 @@ static bool read_request_line(text line, text *target)
         return false;
     target->n = (size_t)(two - target->p);
     return one > line.p && target->n > 0;
+}
+
+static bool is_hex(char c)
+{
+    return c && strchr("0123456789abcdefABCDEF", c);
+}
+
+/* What is left of a target behind its scheme and authority, if it has them. */
+static text local_part(text target)
+{
+    const char *host = target.p[0] == '/' ? NULL : memmem(target.p, target.n, "://", 3);
+
+    if (!host)
+        return target;
+    skip(&target, (size_t)(host + 3 - target.p));
+    while (target.n && target.p[0] != '/' && target.p[0] != '?')
+        skip(&target, 1);
+    return target;
+}
+
+/* A target as the room tells it; any text for one that may not be served. */
+static void read_target(text target, char out[TARGET_MAX])
+{
+    text t = local_part(target);
+    size_t n = 0;
+
+    memset(out, 0, TARGET_MAX);
+    if (t.n == 0 || t.p[0] == '?')
+        out[n++] = '/';
+    for (; t.n && t.p[0] != '?' && n < TARGET_MAX - 1; skip(&t, 1)) {
+        out[n] = t.p[0];
+        if (t.n > 2 && t.p[0] == '%' && is_hex(t.p[1]) && is_hex(t.p[2])) {
+            char digits[3] = { t.p[1], t.p[2], 0 };
+
+            out[n] = (char)strtoul(digits, NULL, 16);
+            skip(&t, 2);
+        }
+        n++;
+    }
+    (void)snprintf(out + n, TARGET_MAX - n, "%s%.*s", t.n ? "" : "?", (int)t.n, t.p);
 }
 
 static bool named(text line, const char *name)
@@ -227,8 +269,12 @@ static void read_all(text in, seen *s)
     text target;
     uint64_t sum;
 
-    while (in.n && take_request(&in, &target, &sum))
-        note(s, target, sum);
+    while (in.n && take_request(&in, &target, &sum)) {
+        char named_by[TARGET_MAX];
+
+        read_target(target, named_by);
+        note(s, named_by, sum);
+    }
 }
 
 /* --- the run -------------------------------------------------------------------------------- */
