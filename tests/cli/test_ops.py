@@ -326,6 +326,7 @@ class Ops(Case):
         service = unit["Service"]
         self.assertEqual((service["Type"], service["ExecReload"]), ("notify", "/bin/kill -HUP $MAINPID"))
         self.assertNotIn("MemoryDenyWriteExecute", service)  # guests are compiled to machine code
+        self.assertEqual(service["User"], "realm")  # one that models can be imported as
         drain = next(r["value"] for r in self.json("config", "--json")["config"] if r["name"] == "drain_seconds")
         self.assertGreater(int(service["TimeoutStopSec"]), drain)
 
