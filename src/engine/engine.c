@@ -111,10 +111,21 @@ void rl_engine_letter(rl_seq *s, uint8_t letter)
     (void)pthread_mutex_unlock(&e->lock);
 }
 
+/* With the lock: from here on its steps are steps too many. The first who asks counts. */
+static void note_cancel(rl_seq *s)
+{
+    if (s->cancel_asked)
+        return;
+    s->cancel_asked = true;
+    s->cancel_steps = atomic_load(&s->steps);
+}
+
 /* Letters to a job are dropped when it is done already. */
 static void letter_to_job(rl_engine *e, rl_job *job, uint8_t letter)
 {
     (void)pthread_mutex_lock(&e->lock);
+    if (job->state && letter == RL_LETTER_CANCEL)
+        note_cancel(job->seq);
     if (job->state)
         put_letter(e, job->seq, letter);
     (void)pthread_mutex_unlock(&e->lock);
@@ -441,6 +452,9 @@ void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out)
         .kv_bytes_used = atomic_load(&e->kv_bytes),
         .kv_bytes = e->opts.kv_bytes,
     };
+    /* After jobs_done: who finds a job done finds its cancel counted. */
+    for (size_t i = 0; i < RL_CANCEL_STEPS; i++)
+        out->jobs_cancelled[i] = atomic_load(&e->jobs_cancelled[i]);
 }
 
 void rl_engine_each_lm(rl_engine *e, void (*tell)(void *ctx, const rl_lm_stats *lm), void *ctx)

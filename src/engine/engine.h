@@ -34,12 +34,17 @@ realm_status rl_engine_new(rl_engine **out, const rl_engine_opts *opts,
                            realm_error *err) REALM_MUST_USE;
 void rl_engine_free(rl_engine *e); /* cancels what runs, waits for it; NULL is fine */
 
+#define RL_CANCEL_STEPS 4u /* 0, 1, 2, more */
+
 /* Counters since start, readable from any thread. */
 typedef struct rl_engine_stats {
     uint64_t jobs_posted, jobs_done;                         /* jobs that compute */
     uint64_t steps, rows;                                    /* rows: tokens computed */
     uint64_t prompt_tokens, generated_tokens, cached_tokens; /* cached: of the prompts' */
-    uint64_t busy_ns;                                        /* time inside steps */
+    /* Jobs that compute and whose end was asked for before it came, by how many steps that ended
+     * after the asking held rows of theirs: the step that ran just then is one of them. */
+    uint64_t jobs_cancelled[RL_CANCEL_STEPS];
+    uint64_t busy_ns; /* time inside steps */
     uint64_t work_ns; /* rl_clock_ns since when there was work and no step ended; 0: no work now */
     uint32_t jobs_running, jobs_waiting; /* those that had a step, and those that had none yet */
     uint32_t kv_blocks_in_use;           /* by sequences */

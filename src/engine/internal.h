@@ -62,6 +62,10 @@ struct rl_seq {
     bool in_mailbox;   /* [lock] */
     rl_seq *mail_next; /* [lock] */
 
+    _Atomic uint32_t steps; /* that held rows of it; the engine thread counts, around and around */
+    bool cancel_asked;      /* [lock] of `job` */
+    uint32_t cancel_steps;  /* [lock] `steps` when it was */
+
     /* ids[0, len) are recorded, [0, n_computed) of them are in the KV. */
     uint32_t len, n_computed, cap_ids;
     uint32_t *ids;       /* owned */
@@ -155,6 +159,7 @@ struct rl_engine {
 
     _Atomic uint64_t jobs_posted, jobs_done, steps, rows, prompt_tokens, generated_tokens,
         cached_tokens, busy_ns;
+    _Atomic uint64_t jobs_cancelled[RL_CANCEL_STEPS];
     _Atomic uint64_t work_ns; /* set by a poster with the lock when 0, else by the engine thread */
     _Atomic uint32_t n_running, kv_blocks, kv_blocks_most, kv_blocks_cached;
     _Atomic size_t kv_bytes;

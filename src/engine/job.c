@@ -334,11 +334,26 @@ static void restore(rl_seq *s, const rl_job *job)
         rl_seq_cut(s, s->run.len0);
 }
 
+/* Steps of a job after somebody asked for its end. */
+static void count_cancelled(rl_engine *e, const rl_seq *s)
+{
+    uint32_t n;
+    bool asked;
+
+    (void)pthread_mutex_lock(&e->lock);
+    asked = s->cancel_asked;
+    n = atomic_load(&s->steps) - s->cancel_steps;
+    (void)pthread_mutex_unlock(&e->lock);
+    if (asked)
+        atomic_fetch_add(&e->jobs_cancelled[n < RL_CANCEL_STEPS ? n : RL_CANCEL_STEPS - 1], 1);
+}
+
 /* job NULL: it failed */
 static void count_end(rl_engine *e, rl_seq *s, const rl_job *job)
 {
     bool began = s->run.start_ns != 0;
 
+    count_cancelled(e, s);
     atomic_fetch_add(&e->jobs_done, 1);
     atomic_fetch_add(&e->prompt_tokens, job ? job->n_ids : 0);
     atomic_fetch_add(&e->cached_tokens, job ? job->n_cached : 0);
@@ -369,6 +384,7 @@ static bool hand_back(rl_engine *e, rl_seq *s, rl_job *job)
     (void)pthread_mutex_lock(&e->lock);
     s->job = NULL;
     s->letters &= RL_LETTER_CLOSE; /* the others were for this job */
+    s->cancel_asked = false;
     if (job->kind == RL_JOB_FORK)
         job->fork_to->job = NULL;
     job->state = NULL;

@@ -107,6 +107,7 @@ bool rl_layers_run(rl_engine *e)
             continue;
         }
         moved = true;
+        atomic_fetch_add(&s->steps, 1);
         rl_job_finish(s, st, RL_FINISH_NONE);
     }
     if (moved)

@@ -68,6 +68,8 @@ static realm_status forward(rl_engine *e, rl_lm *lm, realm_error *err)
         rl_job_begin(b->seqs[i], begin);
     if (st == REALM_OK)
         st = rl_forward_run(e->forward, lm->model, b->spans, b->n, err);
+    for (uint32_t i = 0; i < b->n; i++) /* as it ends, so that one under way at a cancel counts */
+        atomic_fetch_add(&b->seqs[i]->steps, 1);
     took = rl_clock_ns() - begin;
     if (b->n_rows >= 2 * b->n) /* mostly prompts */
         lm->row_ns = lm->row_ns ? (3 * lm->row_ns + took / b->n_rows) / 4 : took / b->n_rows;

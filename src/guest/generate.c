@@ -95,6 +95,20 @@ static void put_shown(rl_stream_opts *o, const rl_tools *tools)
             o->shown[o->n_shown++] = tools->mark_ids[i];
 }
 
+/* Seen by a cancel from its first step on. */
+static realm_status start_stream(rl_gstream *s, const rl_stream_opts *o, realm_error *err)
+{
+    realm_status st = rl_cancel_begin(s->run, err);
+
+    if (st != REALM_OK)
+        return st;
+    st = rl_stream_start(&s->stream, o, err);
+    if (st == REALM_OK)
+        rl_cancel_watch(s);
+    rl_cancel_end(s->run);
+    return st;
+}
+
 /* Sampler, sequence and ids go to the stream, if it starts. */
 static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_gen *g,
                           realm_error *err)
@@ -122,7 +136,7 @@ static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_ge
     s->n_prompt = g->n_ids;
     s->choice = rl_sampler_choice(sampler);
     put_shown(&o, g->tools);
-    st = rl_stream_start(&s->stream, &o, err);
+    st = start_stream(s, &o, err);
     if (st != REALM_OK)
         return st;
     g->ids = NULL;
@@ -296,6 +310,7 @@ void rl_gstream_close(rl_gstream *s)
         if (s->sampler)
             s->sampler->lent = NULL;
     }
+    rl_cancel_drop(s);
     rl_stream_close(s->stream);
     rl_lm_unref(s->lm);
     rl_tool_reader_deinit(&s->reader);

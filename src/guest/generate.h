@@ -42,10 +42,11 @@ typedef enum rl_gstream_state {
 } rl_gstream_state;
 
 typedef struct rl_gstream {
-    rl_run *run;       /* borrowed: the stream is closed before the run goes */
-    rl_stream *stream; /* owned */
-    rl_lm *lm;         /* owned reference: its vocabulary names the tokens */
-    bool logprobs;     /* events carry tokens */
+    rl_run *run;             /* borrowed: the stream is closed before the run goes */
+    rl_stream *stream;       /* owned */
+    struct rl_gstream *next; /* of the run's, for a cancel */
+    rl_lm *lm;               /* owned reference: its vocabulary names the tokens */
+    bool logprobs;           /* events carry tokens */
     uint32_t n_top;
     uint32_t choice;       /* its sampler's: what its events say */
     rl_tools *tools;       /* owned; NULL: all text is text, and `reader` is not used */

@@ -74,6 +74,7 @@ static void abandon_op(rl_call *c)
 {
     rl_op *op = c->state;
 
+    rl_cancel_drop_op(c->run);
     /* An engine job can be cancelled; a helper is waited for by nobody and finishes on its own. */
     if (op->cancel)
         op->cancel(op);

@@ -41,8 +41,22 @@ void *rl_job_op_new(rl_call *c, size_t bytes, rl_job_kind kind, rl_seq *seq,
 
 static int64_t one_over(rl_call *c)
 {
+    rl_cancel_drop_op(c->run);
     c->run->n_jobs--;
     return ((rl_job_op *)c->state)->over(c);
+}
+
+static realm_status post_one(rl_run *run, rl_job_op *op, realm_error *err)
+{
+    realm_status st = rl_cancel_begin(run, err);
+
+    if (st != REALM_OK)
+        return st;
+    st = rl_engine_post(run->rt->opts.engine, &op->job, err);
+    if (st == REALM_OK)
+        rl_cancel_watch_op(run, &op->op);
+    rl_cancel_end(run);
+    return st;
 }
 
 int64_t rl_job_op_run(rl_call *c, rl_job_op *op, int64_t (*over)(rl_call *c))
@@ -52,7 +66,7 @@ int64_t rl_job_op_run(rl_call *c, rl_job_op *op, int64_t (*over)(rl_call *c))
     if (!op)
         return rl_call_fail(c, REALM_ENOMEM, "no memory for the call");
     rl_op_begin(&op->op);
-    if (rl_engine_post(c->run->rt->opts.engine, &op->job, &err) != REALM_OK) {
+    if (post_one(c->run, op, &err) != REALM_OK) {
         rl_op_unref(&op->op);
         rl_op_unref(&op->op);
         return rl_call_fail_err(c, &err);
@@ -85,6 +99,7 @@ static void some_done(rl_job *job)
 
 static int64_t all_over(rl_call *c)
 {
+    rl_cancel_drop_op(c->run);
     c->run->n_jobs--;
     return ((rl_jobs_op *)c->state)->over(c);
 }
@@ -109,9 +124,31 @@ static bool post(rl_call *c, rl_jobs_op *op, rl_job *job)
     return false;
 }
 
+/* -> whether there is one to wait for */
+static bool post_all(rl_call *c, rl_jobs_op *op)
+{
+    realm_error err;
+    bool over = rl_cancel_begin(c->run, &err) != REALM_OK, posted = false;
+
+    for (uint32_t i = 0; i < op->n; i++) {
+        rl_job *job = &op->job[i];
+
+        if (!over) {
+            posted |= post(c, op, job);
+        } else if (job->status == REALM_OK) {
+            job->status = err.status;
+            job->err = err;
+        }
+    }
+    if (posted)
+        rl_cancel_watch_op(c->run, &op->op);
+    if (!over)
+        rl_cancel_end(c->run);
+    return posted;
+}
+
 int64_t rl_jobs_op_run(rl_call *c, rl_jobs_op *op, int64_t (*over)(rl_call *c))
 {
-    bool posted = false;
     int64_t r;
 
     op->op.cancel = cancel_all;
@@ -119,9 +156,7 @@ int64_t rl_jobs_op_run(rl_call *c, rl_jobs_op *op, int64_t (*over)(rl_call *c))
     c->run->n_jobs++;
     atomic_store(&op->left, 1); /* ours, until all are posted */
     rl_op_begin(&op->op);
-    for (uint32_t i = 0; i < op->n; i++)
-        posted |= post(c, op, &op->job[i]);
-    if (posted) {
+    if (post_all(c, op)) {
         (void)rl_op_park(c, &op->op, all_over);
         if (atomic_fetch_sub(&op->left, 1) == 1)
             rl_op_finish(&op->op); /* they were quicker; the wake finds the call parked */

@@ -16,7 +16,7 @@ struct rl_op {
     atomic_bool finished;        /* status and err and the op's results may be read */
     void (*work)(rl_op *op);     /* helper thread, 8 MiB stack; writes status and err */
     void (*destroy)(rl_op *op);  /* frees what the op holds, not the op; any thread; may be NULL */
-    void (*cancel)(rl_op *op);   /* its call was given up; worker; may be NULL */
+    void (*cancel)(rl_op *op);   /* nobody wants it any more; any thread; may be NULL */
     int64_t (*then)(rl_call *c); /* of the waiting call */
     realm_status status;
     realm_error err;

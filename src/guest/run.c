@@ -33,6 +33,7 @@ static void free_run(rl_run *run)
     rl_free(run->input);
     rl_free(run->model);
     rl_reply_deinit(&run->reply);
+    rl_cancel_deinit(&run->jobs);
     rl_program_unref(run->program);
     rl_free(run);
 }
@@ -127,6 +128,7 @@ static rl_run *new_run(rl_runtime *rt, const rl_run_opts *o)
     /* Of the only call a run has at a time; the rest of it is filled by each call anew. */
     run->call.wide = o->program->shape.wide;
     rl_reply_init(&run->reply);
+    rl_cancel_init(&run->jobs);
     set_limits(run, o);
     w = atomic_fetch_add(&rt->next_worker, 1) % rt->n_workers;
     run->worker = &rt->workers[w];
@@ -209,10 +211,12 @@ bool rl_run_done(const rl_run *run, rl_run_result *result)
     return true;
 }
 
-/* The flag first, then the wake: the look that the wake causes must find it. */
+/* The flag first: a post that does not find it is found by rl_cancel_all, and the look that the
+ * wake causes must find it too. */
 void rl_run_cancel(rl_run *run)
 {
     atomic_store(&run->cancelled, true);
+    rl_cancel_all(run);
     rl_run_wake(run);
 }
 

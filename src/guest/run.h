@@ -8,6 +8,7 @@
 #define RL_GUEST_RUN_H
 
 #include "guest/call.h"
+#include "guest/cancel.h"
 #include "guest/guest.h"
 #include "guest/handles.h"
 #include "guest/reply.h"
@@ -62,6 +63,7 @@ struct rl_run {
     atomic_bool done; /* result is complete */
     bool released;    /* under reply.lock: the worker touches nothing any more */
     rl_reply reply;
+    rl_cancel jobs; /* at the engine */
 
     /* Under the worker's lock. */
     rl_run *next_ready;

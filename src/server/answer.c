@@ -293,28 +293,22 @@ static uint32_t gather_headers(const rl_answer *a, rl_header *out)
 /* Starts choice i. */
 static realm_status start_run(rl_answer *a, uint32_t i, rl_run_opts *o, realm_error *err)
 {
-    rl_run *run = NULL;
     realm_status st;
     rl_buf input;
-    bool gone;
 
     rl_buf_init(&input, INPUT_MAX);
     st = rl_ask_request(&a->ask, i, &input, err);
     o->input = input.data;
     o->n_input = input.len;
-    if (st == REALM_OK)
-        st = rl_run_start(&run, a->server->o.runtime, o, err);
-    rl_buf_deinit(&input);
-    if (st != REALM_OK)
-        return st;
     rl_timing_begin(&a->said.choices[i].timing, a->begin_ns);
-    (void)pthread_mutex_lock(&a->lock);
-    a->runs[i] = run;
-    gone = a->gone;
+    (void)pthread_mutex_lock(&a->lock); /* a client that leaves now finds the run, or prevents it */
+    if (st == REALM_OK && a->gone)
+        st = realm_fail(err, REALM_ECANCELLED, "the client has left");
+    if (st == REALM_OK)
+        st = rl_run_start(&a->runs[i], a->server->o.runtime, o, err);
     (void)pthread_mutex_unlock(&a->lock);
-    if (gone)
-        rl_run_cancel(run);
-    return REALM_OK;
+    rl_buf_deinit(&input);
+    return st;
 }
 
 static realm_status start_runs(rl_answer *a, rl_program *program, const char *model,

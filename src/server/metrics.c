@@ -13,8 +13,9 @@ static const char *const limits[] = {
     [RL_LIMIT_MEMORY] = "memory", [RL_LIMIT_TOKENS] = "tokens", [RL_LIMIT_OUTPUT] = "output"
 };
 static const char *const finishes[] = { "stop", "length", "tool_calls", "cancelled", "error" };
+static const char *const further[] = { "0", "1", "2", "more" };
 _Static_assert(RL_COUNT(finishes) == RL_N_FINISHED && RL_COUNT(limits) == RL_N_LIMITS &&
-                   RL_COUNT(classes) == RL_METRICS_CLASSES,
+                   RL_COUNT(classes) == RL_METRICS_CLASSES && RL_COUNT(further) == RL_CANCEL_STEPS,
                "a word for each");
 
 /* ---- the rows -------------------------------------------------------------------------------- */

@@ -1,7 +1,11 @@
-/* Cancelling: at most two further steps, no leak, exactly one end per job; pausing and resuming. */
+/* Cancelling: at most two further steps, no leak, exactly one end per job; pausing and resuming.
+ *
+ * Further steps are what the engine counts: each step that ended after the cancel was asked for and
+ * held rows of that job, the step that ran just then included. */
 #include "house.h"
 
 #include "base/alloc.h"
+#include "engine/internal.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,9 +22,20 @@ static uint64_t rows_so_far(void)
     return st.rows;
 }
 
+/* How many jobs were asked to end, none of which had more than two further steps. */
+static uint64_t n_cancelled(void)
+{
+    rl_engine_stats st;
+
+    rl_engine_get_stats(h.e, &st);
+    assert_int_equal(st.jobs_cancelled[RL_CANCEL_STEPS - 1], 0);
+    return st.jobs_cancelled[0] + st.jobs_cancelled[1] + st.jobs_cancelled[2];
+}
+
 /* Nothing else runs, so every row is this job's. One row per step while it decodes. */
 static void cancelled_jobs_compute_two_steps_at_most(void **state)
 {
+    uint64_t asked = n_cancelled(), ended = 0;
     uint32_t ids[10];
 
     (void)state;
@@ -39,7 +54,57 @@ static void cancelled_jobs_compute_two_steps_at_most(void **state)
         assert_true(rows_so_far() - at_cancel <= 2);
         if (g.job.status != REALM_OK)
             assert_int_equal(g.job.status, REALM_ECANCELLED);
+        ended += g.job.status != REALM_OK;
         assert_int_equal(g.job.n_generated, g.n_out);
+        rl_seq_close(s);
+    }
+    house_wait_empty(&h);
+    asked = n_cancelled() - asked;
+    assert_true(asked >= ended && asked <= 50 && ended > 0);
+}
+
+/* A cancel whose letter is lost: the job goes on to its end. */
+static rl_token_reply lose_letter(rl_job *job, uint32_t id, float logprob)
+{
+    house_gen *g = job->ctx;
+
+    (void)logprob;
+    if (g->n_out == 0) {
+        (void)pthread_mutex_lock(&h.e->lock);
+        job->seq->cancel_asked = true;
+        job->seq->cancel_steps = atomic_load(&job->seq->steps);
+        (void)pthread_mutex_unlock(&h.e->lock);
+    }
+    g->out[g->n_out++] = id;
+    return RL_TOKEN_GO;
+}
+
+/* The count counts: a job that computes on shows as what it is. */
+static void further_steps_are_counted(void **state)
+{
+    (void)state;
+    for (uint32_t n = 0; n < 6; n++) {
+        uint32_t ids[4], at = n < RL_CANCEL_STEPS ? n : RL_CANCEL_STEPS - 1;
+        rl_engine *e = h.e;
+        rl_engine_stats before, after;
+        rl_seq *s = house_seq(&h, 1);
+        static house_gen g;
+
+        house_ids(ids, 4, n);
+        house_gen_start(&h, &g, s, ids, 4, 0, 1); /* for its sampler */
+        while (!atomic_load(&g.done))
+            (void)usleep(100);
+        house_truncate(&h, s, 0);
+        rl_engine_get_stats(e, &before);
+        atomic_store(&g.done, 0);
+        g.n_out = 0;
+        g.job.max_tokens = 1 + n; /* n of them after the cancel */
+        g.job.token = lose_letter;
+        assert_int_equal(rl_engine_post(e, &g.job, NULL), REALM_OK);
+        house_gen_wait(&g);
+        rl_engine_get_stats(e, &after);
+        for (uint32_t i = 0; i < RL_CANCEL_STEPS; i++)
+            assert_int_equal(after.jobs_cancelled[i] - before.jobs_cancelled[i], i == at);
         rl_seq_close(s);
     }
     house_wait_empty(&h);
@@ -51,7 +116,7 @@ static void a_cancelled_prompt_stops(void **state)
     static uint32_t ids[1500];
     static house_gen g;
     rl_seq *s = house_seq(&h, 1);
-    uint64_t before = rows_so_far(), at_cancel;
+    uint64_t before = rows_so_far(), asked = n_cancelled(), at_cancel;
 
     (void)state;
     house_ids(ids, 1500, 1);
@@ -63,6 +128,7 @@ static void a_cancelled_prompt_stops(void **state)
     house_gen_wait(&g);
     assert_int_equal(g.job.status, REALM_ECANCELLED);
     assert_true(rows_so_far() - at_cancel <= 2 * 16);
+    assert_int_equal(n_cancelled() - asked, 1);
     assert_int_equal(rl_seq_len(s), 0);
     rl_seq_close(s);
     house_wait_empty(&h);
@@ -90,8 +156,8 @@ static void a_thousand_random_cancels(void **state)
 {
     static house_gen g[25];
     static uint32_t ids[25][200];
+    uint64_t asked = n_cancelled(), ended = 0;
     rl_engine_stats before, after;
-    uint32_t n_cancelled = 0;
 
     (void)state;
     rl_engine_get_stats(h.e, &before);
@@ -113,7 +179,7 @@ static void a_thousand_random_cancels(void **state)
             while (!atomic_load(&g[i].done))
                 (void)usleep(100);
             assert_true(g[i].job.status == REALM_OK || g[i].job.status == REALM_ECANCELLED);
-            n_cancelled += g[i].job.status == REALM_ECANCELLED;
+            ended += g[i].job.status == REALM_ECANCELLED;
             if (i % 3)
                 rl_seq_close(s[i]);
         }
@@ -124,7 +190,9 @@ static void a_thousand_random_cancels(void **state)
     house_wait_empty(&h); /* no block is left, as many done as posted */
     rl_engine_get_stats(h.e, &after);
     assert_int_equal(after.jobs_done - before.jobs_done, 1000);
-    assert_true(n_cancelled > 0);
+    asked = n_cancelled() - asked;
+    assert_true(asked >= ended && asked <= 1000 && ended > 0);
+    assert_true(after.jobs_cancelled[1] > before.jobs_cancelled[1]); /* some were in a step */
 }
 
 static _Atomic uint32_t n_tokens;
@@ -197,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_prompt_stops),
         cmocka_unit_test(a_thousand_random_cancels),
         cmocka_unit_test(paused_jobs_wait_for_resume),
+        cmocka_unit_test(further_steps_are_counted), /* the last: others want no "more" */
     };
 
     return cmocka_run_group_tests(tests, open_house, close_house);

@@ -6,8 +6,10 @@
 #include "base/alloc.h"
 #include "base/fs.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PACKED REALM_BINARY_DIR "/tests/unit/guest/tiny.realm"
 #define PROMPT "the water was"
@@ -447,6 +449,57 @@ static void test_cancel(void **state)
     }
 }
 
+static atomic_bool held, inside;
+
+/* The run's worker waits here: it looks at nothing. */
+static void hold(void *ctx)
+{
+    (void)ctx;
+    atomic_store(&inside, true);
+    while (atomic_load(&held))
+        (void)usleep(100);
+}
+
+/* Until the engine has ended all it was given, a minute at most. */
+static void wait_idle(rl_engine_stats *es)
+{
+    for (int i = 0; i < 600000; i++) {
+        rl_engine_get_stats(engine, es);
+        if (es->jobs_done == es->jobs_posted)
+            return;
+        (void)usleep(100);
+    }
+}
+
+/* The engine hears of a cancel from who cancels, whatever the worker does. */
+static void test_cancel_needs_no_worker(void **state)
+{
+    rl_program *p = streamer(SPLICE);
+    rl_run_opts o = with("{\"prompt\":\"a\",\"max_tokens\":2000}");
+    rl_engine_stats before, es;
+    uint64_t asked = 0;
+    rl_run *run;
+
+    (void)state;
+    wait_idle(&before);
+    o.program = p;
+    o.notify = hold;
+    atomic_store(&held, true);
+    run = bed_start(rt, &o);
+    rl_program_unref(p);
+    while (!atomic_load(&inside))
+        (void)usleep(100);
+    rl_run_cancel(run);
+    wait_idle(&es);
+    atomic_store(&held, false);
+    rl_run_close(run);
+    assert_int_equal(es.jobs_done, es.jobs_posted);
+    for (size_t i = 0; i + 1 < RL_CANCEL_STEPS; i++)
+        asked += es.jobs_cancelled[i] - before.jobs_cancelled[i];
+    assert_int_equal(asked, 1);
+    assert_int_equal(es.jobs_cancelled[RL_CANCEL_STEPS - 1], 0);
+}
+
 static void test_side_by_side(void **state)
 {
     rl_run *runs[24];
@@ -480,7 +533,8 @@ int main(void)
         cmocka_unit_test(test_choice),       cmocka_unit_test(test_messages),
         cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_stop),
         cmocka_unit_test(test_handles),      cmocka_unit_test(test_no_free_tokens),
-        cmocka_unit_test(test_cancel),       cmocka_unit_test(test_side_by_side),
+        cmocka_unit_test(test_cancel),       cmocka_unit_test(test_cancel_needs_no_worker),
+        cmocka_unit_test(test_side_by_side),
     };
 
     return cmocka_run_group_tests(tests, open_rt, close_rt);

@@ -53,6 +53,8 @@ static void nothing_yet_is_whole(void **state)
         "realm_http_refused_total{class=\"4xx\"}",
         "realm_http_connections",
         "realm_engine_steps_total",
+        "realm_cancelled_jobs_total{steps=\"0\"}",
+        "realm_cancelled_jobs_total{steps=\"more\"}",
         "realm_runs_started_total",
         "realm_runs_done_total",
         "realm_time_to_first_token_seconds_count",
