@@ -78,7 +78,7 @@ class Server:
         return [json.loads(d) for d in data[:-1]]
 
     def metrics(self):
-        """-> {name: value summed over its labels}; the numbers of buckets stay out"""
+        """-> {name: value summed over its labels} and {name{labels}: value}; the numbers of buckets stay out"""
         status, _, text = self.ask("GET", "/metrics")
         assert status == 200, text
         out = {}
@@ -86,6 +86,8 @@ class Server:
             found = re.fullmatch(r"([A-Za-z_:][\w:]*)(\{.*\})? ([^ ]+)", line)
             if found and not found[1].endswith("_bucket"):
                 out[found[1]] = out.get(found[1], 0) + float(found[3])
+                if found[2]:
+                    out[found[1] + found[2]] = float(found[3])
         return out
 
     # ---- bytes
