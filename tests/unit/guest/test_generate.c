@@ -449,6 +449,38 @@ static void test_cancel(void **state)
     }
 }
 
+static void count_jobs(uint64_t *all, uint64_t *from_guests)
+{
+    rl_runtime_stats rs;
+    rl_engine_stats es;
+
+    rl_engine_get_stats(engine, &es);
+    rl_runtime_get_stats(rt, &rs);
+    *all = es.jobs_posted;
+    *from_guests = rs.jobs_from_guests;
+}
+
+/* A guest's job counts in both; one that no guest asked for in the first alone. */
+static void test_jobs_of_nobody_show(void **state)
+{
+    uint64_t all, guests, all2, guests2;
+    rl_buf text;
+    bed_out out;
+
+    (void)state;
+    count_jobs(&all, &guests);
+    run_ok(completer(4, 4096), PROMPT, &out);
+    bed_free(&out);
+    count_jobs(&all2, &guests2);
+    assert_int_equal(all2 - all, 1);
+    assert_int_equal(guests2 - guests, 1);
+    direct(4, &text);
+    rl_buf_deinit(&text);
+    count_jobs(&all, &guests);
+    assert_int_equal(all - all2, 1);
+    assert_int_equal(guests - guests2, 0);
+}
+
 static atomic_bool held, inside;
 
 /* The run's worker waits here: it looks at nothing. */
@@ -534,7 +566,7 @@ int main(void)
         cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_stop),
         cmocka_unit_test(test_handles),      cmocka_unit_test(test_no_free_tokens),
         cmocka_unit_test(test_cancel),       cmocka_unit_test(test_cancel_needs_no_worker),
-        cmocka_unit_test(test_side_by_side),
+        cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_jobs_of_nobody_show),
     };
 
     return cmocka_run_group_tests(tests, open_rt, close_rt);

@@ -52,6 +52,8 @@ static void nothing_yet_is_whole(void **state)
         "realm_guests_ended_by_limit_total{limit=\"output\"}",
         "realm_http_refused_total{class=\"4xx\"}",
         "realm_http_connections",
+        "realm_engine_jobs_total",
+        "realm_engine_jobs_from_guests_total",
         "realm_engine_steps_total",
         "realm_cancelled_jobs_total{steps=\"0\"}",
         "realm_cancelled_jobs_total{steps=\"more\"}",
@@ -126,6 +128,23 @@ static void times_fall_into_their_buckets(void **state)
     assert_true(prom_get(&p, "realm_inter_token_seconds_bucket{le=\"2.5\"}") == 1);
     assert_true(prom_get(&p, "realm_inter_token_seconds_bucket{le=\"+Inf\"}") == 2);
     assert_true(prom_get(&p, "realm_inter_token_seconds_sum") == 3600.001000001);
+    prom_free(&p);
+}
+
+/* A job that came past the guests makes the two differ. */
+static void jobs_are_told_apart(void **state)
+{
+    const rl_metrics_values v = { .engine = { .jobs_posted = 5, .jobs_cancelled = { 3, 2, 1, 7 } },
+                                  .guests = { .jobs_from_guests = 4 } };
+
+    (void)state;
+    m = (rl_metrics){ .queued = 0 };
+    read_back(&v);
+    assert_true(prom_get(&p, "realm_engine_jobs_total") == 5);
+    assert_true(prom_get(&p, "realm_engine_jobs_from_guests_total") == 4);
+    assert_true(prom_get(&p, "realm_cancelled_jobs_total{steps=\"0\"}") == 3);
+    assert_true(prom_get(&p, "realm_cancelled_jobs_total{steps=\"2\"}") == 1);
+    assert_true(prom_get(&p, "realm_cancelled_jobs_total{steps=\"more\"}") == 7);
     prom_free(&p);
 }
 
@@ -241,6 +260,7 @@ int main(void)
         cmocka_unit_test(nothing_yet_is_whole),
         cmocka_unit_test(requests_are_told_by_route),
         cmocka_unit_test(times_fall_into_their_buckets),
+        cmocka_unit_test(jobs_are_told_apart),
         cmocka_unit_test(names_of_models_are_escaped),
         cmocka_unit_test(nothing_is_lost_between_threads),
     };
