@@ -70,7 +70,7 @@ int64_t rl_abi_realm_set_status(rl_call *c)
                             (unsigned long long)status);
     if (c->run->n_output > 0)
         return rl_call_fail(c, REALM_ECONFLICT, "the reply has begun: its status is out");
-    c->run->result.http_status = (uint32_t)status;
+    atomic_store(&c->run->http_status, (uint32_t)status);
     return 0;
 }
 

@@ -124,6 +124,10 @@ typedef enum rl_reply_kind { RL_REPLY_TEXT, RL_REPLY_EVENT, RL_REPLY_LOG } rl_re
 realm_status rl_run_read(rl_run *run, rl_reply_kind *kind, char *out, size_t cap, size_t *n,
                          int64_t wait_ms) REALM_MUST_USE;
 
+/* The HTTP status the program has set, 0: none. It changes no more once a piece of text or an event
+ * was read. Any thread. */
+uint32_t rl_run_http_status(const rl_run *run);
+
 /* True when it is over and everything was read; then the result is complete. */
 bool rl_run_done(const rl_run *run, rl_run_result *result);
 void rl_run_cancel(rl_run *run); /* any thread; ends with ECANCELLED unless it was done */

@@ -211,6 +211,11 @@ bool rl_run_done(const rl_run *run, rl_run_result *result)
     return true;
 }
 
+uint32_t rl_run_http_status(const rl_run *run)
+{
+    return atomic_load(&run->http_status);
+}
+
 /* The flag first: a post that does not find it is found by rl_cancel_all, and the look that the
  * wake causes must find it too. */
 void rl_run_cancel(rl_run *run)

@@ -63,7 +63,8 @@ struct rl_run {
     atomic_bool done; /* result is complete */
     bool released;    /* under reply.lock: the worker touches nothing any more */
     rl_reply reply;
-    rl_cancel jobs; /* at the engine */
+    rl_cancel jobs;               /* at the engine */
+    _Atomic uint32_t http_status; /* 0: none was set */
 
     /* Under the worker's lock. */
     rl_run *next_ready;

@@ -100,6 +100,7 @@ static void count_run(rl_run *run)
     rl_runtime *rt = run->rt;
 
     run->result.wall_ns = rl_clock_ns() - run->start_ns;
+    run->result.http_status = atomic_load(&run->http_status);
     atomic_fetch_add(&rt->host_calls, run->result.host_calls);
     atomic_fetch_add(&rt->traps, run->result.trapped);
     atomic_fetch_add(&rt->ended[run->result.limit], 1);

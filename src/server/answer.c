@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -21,6 +22,7 @@
 #define BODY_MAX  ((size_t)256 << 20)
 #define INPUT_MAX ((size_t)32 << 20)
 #define IDLE_NS   50000000
+#define WHY_MAX   ((size_t)2 << 10) /* of a program's refusal: an error's body has room for it */
 
 /* Of a run: what a request may ask for is bounded by the model's context and by its own max_tokens.
  */
@@ -181,8 +183,15 @@ static void write_line(rl_answer *a, rl_choice *c, const rl_run_result *result)
     c->logged = true;
 }
 
+/* A program that sets a failure's status does so before its first word: all that it says is why,
+ * and none of it belongs into a stream. */
+static bool is_refused(const rl_answer *a, const rl_choice *c)
+{
+    return rl_run_http_status(a->runs[c->index]) >= 400;
+}
+
 /* One piece of choice c, or its end. -> whether there was something; *failed: the run did, and why
- * is in *err */
+ * is in *result, or kept as its text */
 static bool read_choice(rl_answer *a, rl_choice *c, char *piece, rl_buf *sse, bool *failed,
                         rl_run_result *result)
 {
@@ -193,6 +202,8 @@ static bool read_choice(rl_answer *a, rl_choice *c, char *piece, rl_buf *sse, bo
     if (c->over)
         return false;
     if (rl_run_read(run, &kind, piece, PIECE_MAX, &n, 0) == REALM_OK && n > 0) {
+        if (kind != RL_REPLY_LOG && is_refused(a, c))
+            sse = NULL;
         if (sse && kind != RL_REPLY_LOG && !a->opened)
             open_events(a, sse);
         if (kind != RL_REPLY_LOG)
@@ -203,7 +214,7 @@ static bool read_choice(rl_answer *a, rl_choice *c, char *piece, rl_buf *sse, bo
     if (!rl_run_done(run, result))
         return false;
     write_line(a, c, result);
-    *failed = result->status != REALM_OK || (!a->opened && result->http_status >= 400);
+    *failed = result->status != REALM_OK || result->http_status >= 400;
     if (!*failed)
         rl_said_end(&a->said, c, result, a->opened ? sse : NULL);
     return true;
@@ -220,10 +231,31 @@ static bool all_over(const rl_answer *a)
 
 /* ---- the http thread: a stream --------------------------------------------------------------- */
 
-static void fail_stream(rl_answer *a, const realm_error *err)
+/* A program's own words, their beginning when they are many. */
+static const char *why_refused(rl_choice *c)
 {
+    if (c->text.len > WHY_MAX) {
+        c->text.len = rl_utf8_whole(c->text.data, WHY_MAX);
+        c->text.data[c->text.len] = 0;
+    }
+    return c->text.len ? c->text.data : "the program refused";
+}
+
+/* What the error table has that is nearest to a status of a program's. */
+static realm_status status_like(uint32_t http)
+{
+    return http == 429 ? REALM_EQUOTA : http < 500 ? REALM_EINVAL : REALM_EBUG;
+}
+
+/* A program's own refusal comes here when another choice had begun the stream. */
+static void fail_stream(rl_answer *a, rl_choice *c, const rl_run_result *result)
+{
+    realm_error err = result->err;
+
+    if (result->status == REALM_OK)
+        (void)realm_fail(&err, status_like(result->http_status), "%s", why_refused(c));
     a->closed = true;
-    a->said.wire->fail(&a->said, err, &a->sse);
+    a->said.wire->fail(&a->said, &err, &a->sse);
     on_gone(a); /* nobody reads the other choices */
 }
 
@@ -239,7 +271,7 @@ static void read_more(rl_answer *a, char *piece)
 
         idle = read_choice(a, c, piece, &a->sse, &failed, &result) ? 0 : idle + 1;
         if (failed)
-            fail_stream(a, &result.err);
+            fail_stream(a, c, &result);
     }
     if (!a->closed && all_over(a)) {
         a->closed = true;
@@ -417,15 +449,15 @@ static void send_whole(rl_answer *a)
 }
 
 /* A program may choose the status of its failure, and says what is wrong as its text. */
-static void fail_run(rl_answer *a, const rl_choice *c, const rl_run_result *result)
+static void fail_run(rl_answer *a, rl_choice *c, const rl_run_result *result)
 {
     if (result->status != REALM_OK) {
         fail(a, &result->err, rl_ask_blame(&a->ask, &result->err));
         return;
     }
     atomic_store(&a->phase, PHASE_SENT);
-    rl_reply_complain(a->ex, &(rl_complaint){ .status = (int)result->http_status,
-                                              .text = c->text.data ? c->text.data : "refused" });
+    rl_reply_complain(
+        a->ex, &(rl_complaint){ .status = (int)result->http_status, .text = why_refused(c) });
     on_gone(a);
 }
 
