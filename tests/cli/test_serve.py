@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import struct
+import time
 import unittest
 
 from house import GUESTS, Case
@@ -91,6 +92,17 @@ class Served(Case):
         some = self.json("tokenize", "tiny", "--text", "words", "--json")["ids"][-1]
         biased = text(temperature=0, logit_bias={str(some): 100}, max_tokens=6)["choices"][0]["text"]
         self.assertEqual(len(set(biased.split())), 1, biased)
+
+    def test_ignore_eos(self):
+        """A text that would end at once goes on to its limit."""
+        end, = self.server.json("POST", "/tokenize", {"model": "tiny", "prompt": "</s>", "add_special_tokens": False})["tokens"]
+        for path, ask in (("/v1/chat/completions", HELLO), ("/v1/completions", {"model": "tiny", "prompt": "the"})):
+            told = []
+            for more in ({}, {"ignore_eos": None}, {"ignore_eos": False}, {"ignore_eos": True}):
+                got = self.server.json("POST", path, {**ask, "max_tokens": 12, "logit_bias": {str(end): 100}, **more})
+                told.append((got["choices"][0]["finish_reason"], got["usage"]["completion_tokens"]))
+            self.assertEqual(told, [("stop", 0)] * 3 + [("length", 12)])
+            self.failed({**ask, "ignore_eos": "yes"}, 400, path=path, param="ignore_eos")
 
     def test_structured_output(self):
         schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}},
@@ -237,6 +249,54 @@ class Ends(Case):
         self.realm("key", "revoke", key.split("_")[1])
         server.json("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"}, status=401)
         server.stop()
+
+    def test_the_use_of_a_key_is_written(self):
+        keys = [self.realm("key", "new").stdout.strip() for _ in range(2)]
+        used, idle = (k.split("_")[1] for k in keys)
+
+        def last(name):
+            return next(k for k in self.json("key", "list", "--json")["keys"] if k["id"] == name)["last_used"]
+
+        server = Server(self)
+        began = int(time.time())
+        server.json("GET", "/v1/models", headers={"Authorization": f"Bearer {idle}"}, status=401)  # no more than its name
+        server.json("GET", "/livez", headers={"Authorization": f"Bearer {keys[1]}"})  # needs none, so none is looked at
+        self.assertIsNone(last(used))
+        server.json("POST", "/v1/chat/completions", HELLO, headers={"Authorization": f"Bearer {keys[0]}"})
+        at = soon("its use is written", lambda: last(used))
+        self.assertTrue(began <= at <= time.time())
+        self.assertRegex(self.realm("key", "list").stdout, rf"(?m)^{used} .*\d{{4}}-.*\d{{4}}-")
+        self.assertIsNone(last(idle))
+        server.stop()
+        for name in (used, idle):
+            self.realm("key", "revoke", name)
+
+    def test_listed_origins(self):
+        """A page of a listed origin may call and read; one that is not listed may neither."""
+        app, path = "https://app.example", "/v1/chat/completions"
+        server = Server(self, "--allowed-origins", f"{app},https://other.example:8443")
+        wants = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type"}
+        for origin in (app, "https://other.example:8443"):
+            status, fields, text = server.ask("OPTIONS", path, headers={"Origin": origin, **wants})
+            self.assertEqual((status, text, fields["access-control-allow-origin"]), (204, "", origin))
+            self.assertIn("POST", fields["access-control-allow-methods"].split(", "))
+            allowed = fields["access-control-allow-headers"].lower().split(", ")
+            self.assertLessEqual({"authorization", "content-type"}, set(allowed))
+            self.assertIn("Origin", fields["vary"])
+            for body, good in ((HELLO, 200), ({**HELLO, "stream": True}, 200), ({**HELLO, "temperature": 9}, 400)):
+                status, fields, _ = server.ask("POST", path, body, {"Origin": origin})
+                self.assertEqual((status, fields["access-control-allow-origin"]), (good, origin))
+                self.assertIn("X-Request-Id", fields["access-control-expose-headers"])
+                self.assertIn("Origin", fields["vary"])
+        for origin in ("https://evil.example", "http://app.example", "https://app.example:8443", "https://app.example.evil",
+                       "https://sub.app.example", "null"):
+            for method, body in (("OPTIONS", None), ("POST", HELLO)):
+                status, fields, _ = server.ask(method, path, body, {"Origin": origin, **wants})
+                self.assertEqual((status, "access-control-allow-origin" in fields), (403, False), f"{method} {origin}")
+        self.assertNotIn("access-control-allow-origin", server.ask("POST", path, HELLO)[1])
+        server.stop()
+
+    def test_keys_required(self):
         self.refused("serve", "--port", "0", "--keys-required", "yes", words=("realm key new",))
 
     def test_other_addresses_need_keys(self):
