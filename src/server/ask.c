@@ -140,6 +140,19 @@ static bool is_shallow(const char *p, size_t n)
     return true;
 }
 
+/* A second reading, of a body with a number that is too large. */
+static json_t *load_tamed(const char *body, size_t n, json_error_t *why)
+{
+    json_t *root = NULL;
+    rl_buf tame;
+
+    rl_buf_init(&tame, 2 * n); /* a number has three bytes more, and at least 19 */
+    if (rl_ask_tame_numbers(&tame, body, n) == REALM_OK)
+        root = json_loadb(tame.data, tame.len, 0, why);
+    rl_buf_deinit(&tame);
+    return root;
+}
+
 static realm_status parse(rl_ask *a, const char *body, size_t n, realm_error *err)
 {
     json_error_t why;
@@ -148,6 +161,8 @@ static realm_status parse(rl_ask *a, const char *body, size_t n, realm_error *er
         return realm_fail(err, REALM_EINVAL, "the body has a NUL, or is nested over %u deep",
                           DEPTH_MAX);
     a->body = json_loadb(body, n, 0, &why);
+    if (!a->body && json_error_code(&why) == json_error_numeric_overflow)
+        a->body = load_tamed(body, n, &why);
     if (json_is_object(a->body))
         return REALM_OK;
     return realm_fail(err, REALM_EINVAL, "the body is no JSON object: %.120s (line %d)",

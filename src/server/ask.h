@@ -104,6 +104,9 @@ realm_status rl_ask_sampling(const rl_reading *r, const char *limit_key, int64_t
 realm_status rl_ask_format(const rl_reading *r, const json_t *format, const char *param,
                            const char *schema_in);
 
+/* ask_numbers.c: a body with numbers that pass 64 bits, or a real, as one that can be read. */
+realm_status rl_ask_tame_numbers(rl_buf *out, const char *body, size_t n) REALM_MUST_USE;
+
 /* One message of a conversation into `list`, its parts joined. `at`: its name for complaints. */
 realm_status rl_ask_message(const rl_reading *r, json_t *list, const json_t *m, const char *at);
 /* A list of parts ({type, text}) as one text. */

@@ -87,6 +87,11 @@ class Chats:
         seeds = {self.said(temperature=1, seed=s) for s in (0, 1, -1, 2**40)}
         self.assertEqual(len(seeds), 4)
 
+    def test_chat_seed_is_exact(self):
+        """Beyond what a real can tell apart."""
+        seeds = {self.said(temperature=1, seed=s) for s in (2**53, 2**53 + 1, 2**62, 2**62 + 1, 2**63 - 1)}
+        self.assertEqual(len(seeds), 5)
+
     def test_chat_no_seed(self):
         ask = dict(model=self.model, messages=self.messages, max_tokens=16)
         texts = {self.client.chat.completions.create(**ask).choices[0].message.content for _ in range(3)}
@@ -219,7 +224,8 @@ class Chats:
         for param, value in (("store", True), ("n", 9), ("n", 0), ("temperature", 2.1), ("top_p", 1.1), ("messages", []),
                              ("stop", ["a", "b", "c", "d", "e"]), ("max_tokens", 0), ("presence_penalty", -2.1),
                              ("frequency_penalty", 2.1),
-                             ("response_format", {"type": "xml"}), ("stream", "yes"), ("seed", "x")):
+                             ("response_format", {"type": "xml"}), ("stream", "yes"), ("seed", "x"), ("seed", 2**63), ("seed", -2**63 - 1),
+                             ("temperature", 2**64), ("max_tokens", 2**63)):
             self.refused(bad, ask(**{param: value}), param)
         self.refused(bad, ask(logprobs=True, top_logprobs=21), "top_logprobs")
         self.refused(bad, ask(top_logprobs=2), "top_logprobs")

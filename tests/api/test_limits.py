@@ -31,8 +31,8 @@ FIELDS = {  # each numeric field of each endpoint, and its largest value (None: 
     "/v1/embeddings": {"dimensions": None},
 }
 BESIDE = {"top_logprobs": {"logprobs": True}, "n": {"temperature": 1}}
-VALUES = (-1, 0, 2**31, 1e308, -1e308, 0.5, "1", None, [], {}, True)
-NEVER = (1e308, "1", [], {})  # of no field
+VALUES = (-1, 0, 2**31, 2**63, 1e308, -1e308, 0.5, "1", None, [], {}, True)
+NEVER = (2**63, 1e308, "1", [], {})  # of no field
 NOTHING = object()
 
 
@@ -193,9 +193,15 @@ class Limits(house.Case):
 
     def test_numbers_that_no_reader_holds(self):
         """Too many digits for any number: still an answer, and about that field."""
-        for text in ("9" * 30, "-" + "9" * 30, "1e400", "1" + "0" * 400, "0." + "0" * 400 + "1"):
-            body = json.dumps({**ASKS["/v1/completions"], "max_tokens": 7}).replace(": 7", ": " + text)
-            self.assertEqual(self.status("/v1/completions", body), 400, text)
+        for field in ("max_tokens", "temperature", "seed", "logprobs"):
+            for text in ("9" * 30, "-" + "9" * 30, "1e400", "-1e400", "1" + "0" * 400, "9" * 100000):
+                body = json.dumps({**ASKS["/v1/completions"], field: 77}).replace(": 77", ": " + text)
+                self.assertEqual(self.status("/v1/completions", body, field), 400, text[:40])
+        tiny = "0." + "0" * 400 + "1"
+        body = json.dumps({**ASKS["/v1/completions"], "max_tokens": 77}).replace(": 77", ": " + tiny)
+        self.assertEqual(self.status("/v1/completions", body, "max_tokens"), 400)
+        body = json.dumps({**ASKS["/v1/completions"], "unheard_of": 2**64, "seed": 3})
+        self.assertEqual(self.status("/v1/completions", body), 200, "what is not known is not looked at")
 
 
 class Connections(house.Case):

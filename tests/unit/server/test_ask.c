@@ -164,7 +164,19 @@ static void test_bad(void **state)
         { RL_API_CHAT, "{" HI ",\"temperature\":\"1\"}", "temperature" },
         { RL_API_CHAT, "{" HI ",\"top_p\":1e308}", "top_p" },
         { RL_API_CHAT, "{" HI ",\"seed\":1e308}", "seed" },
-        { RL_API_CHAT, "{" HI ",\"seed\":9223372036854775808}", "" },
+        { RL_API_CHAT, "{" HI ",\"seed\":9223372036854775808}", "seed" },
+        { RL_API_CHAT, "{" HI ",\"seed\":-9223372036854775809}", "seed" },
+        { RL_API_CHAT, "{" HI ",\"temperature\":1e400}", "temperature" },
+        { RL_API_CHAT, "{" HI ",\"temperature\":-99999999999999999999}", "temperature" },
+        { RL_API_CHAT, "{" HI ",\"logit_bias\":{\"1\":9223372036854775808}}", "logit_bias" },
+        { RL_API_CHAT,
+          "{" HI ",\"n\":1,\"x\":\"\\\"99999999999999999999\",\"top_p\":18446744073709551616}",
+          "top_p" },
+        { RL_API_CHAT, "{" HI ",\"x\":99999999999999999999", "" },
+        { RL_API_CHAT, "{" HI ",\"x\":99999999999999999999-1}", "" },
+        { RL_API_CHAT, "{" HI ",\"x\":99999999999999999999,\"\\", "" },
+        { RL_API_TEXT, "{" M "\"prompt\":[9223372036854775808]}", "prompt" },
+        { RL_API_EMBED, "{" M "\"input\":[9223372036854775808]}", "input" },
         { RL_API_CHAT, "{" HI ",\"max_tokens\":0}", "max_tokens" },
         { RL_API_CHAT, "{" HI ",\"max_completion_tokens\":2147483648}", "max_completion_tokens" },
         { RL_API_CHAT, "{" HI ",\"stop\":[\"1\",\"2\",\"3\",\"4\",\"5\"]}", "stop" },
@@ -244,11 +256,53 @@ static void test_seeds(void **state)
     json_decref(b);
 }
 
+static void expect_tame(const char *body, const char *want)
+{
+    rl_buf got;
+
+    rl_buf_init(&got, 4096);
+    assert_int_equal(rl_ask_tame_numbers(&got, body, strlen(body)), REALM_OK);
+    assert_string_equal(got.data, want);
+    rl_buf_deinit(&got);
+}
+
+/* What fits stays as it is, to the digit; texts are texts. */
+static void test_large_numbers(void **state)
+{
+    char digits[401], body[1024];
+    rl_buf none;
+
+    (void)state;
+    expect_tame("[9223372036854775807,-9223372036854775808]",
+                "[9223372036854775807,-9223372036854775808]");
+    expect_tame("[9223372036854775808,-9223372036854775809]",
+                "[9223372036854775808.0,-9223372036854775809.0]");
+    expect_tame("{\"a\":9007199254740993,\"b\":0.1,\"c\":1E5,\"d\":-0}",
+                "{\"a\":9007199254740993,\"b\":0.1,\"c\":1E5,\"d\":-0}");
+    expect_tame("[1e400,-1e400,1e-400]", "[1e308,-1e308,1e-400]");
+    expect_tame("\"99999999999999999999\\\"\\\\\",99999999999999999999",
+                "\"99999999999999999999\\\"\\\\\",99999999999999999999.0");
+    expect_tame("[\"99999999999999999999", "[\"99999999999999999999");
+    expect_tame("[\"\\", "[\"\\");
+    memset(digits, '9', sizeof digits - 1);
+    digits[sizeof digits - 1] = 0;
+    (void)snprintf(body, sizeof body, "[%s,-%s]", digits, digits);
+    expect_tame(body, "[1e308,-1e308]");
+    rl_buf_init(&none, 8);
+    assert_int_equal(rl_ask_tame_numbers(&none, "[1,2,3,4,5]", 11), REALM_ENOMEM);
+    rl_buf_deinit(&none);
+    expect(RL_API_CHAT, "{" HI ",\"seed\":9007199254740993,\"x\":99999999999999999999}", 1,
+           "{\"params\":{\"seed\":9007199254740993}}"); /* 2^53 + 1: no real has it */
+    expect(RL_API_CHAT, "{" HI ",\"seed\":9223372036854775807}", 1,
+           "{\"params\":{\"seed\":9223372036854775807}}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chat),  cmocka_unit_test(test_texts), cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_depth), cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_chat),  cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_bad),   cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_seeds), cmocka_unit_test(test_large_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
