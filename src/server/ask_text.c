@@ -126,6 +126,22 @@ realm_status rl_ask_text(const rl_reading *r)
 
 /* ---- embeddings ------------------------------------------------------------------------------ */
 
+/* An empty text has no vector: OpenAI refuses it too. */
+static bool has_empty_text(const json_t *v)
+{
+    const json_t *item;
+    size_t i;
+
+    if (json_is_string(v))
+        return json_string_length(v) == 0;
+    json_array_foreach(v, i, item)
+    {
+        if (json_is_string(item) && json_string_length(item) == 0)
+            return true;
+    }
+    return false;
+}
+
 realm_status rl_ask_embed(const rl_reading *r)
 {
     json_t *v = rl_member(r->body, "input");
@@ -139,6 +155,8 @@ realm_status rl_ask_embed(const rl_reading *r)
     if (n == 0 || n > INPUTS_MAX)
         return rl_ask_wrong(
             r, "input", "must be a text, a list of token ids, or a list of up to 2048 of those");
+    if (has_empty_text(v))
+        return rl_ask_wrong(r, "input", "must not be an empty text, or have one");
     if (format && (!name || (strcmp(name, "float") != 0 && strcmp(name, "base64") != 0)))
         return rl_ask_wrong(r, "encoding_format", "must be float or base64");
     r->ask->base64 = name && strcmp(name, "base64") == 0;

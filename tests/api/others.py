@@ -86,7 +86,7 @@ class Embeddings:
         bad = openai.BadRequestError
         self.refused(bad, ask(dimensions=N_EMBD + 1), "dimensions")
         self.refused(bad, ask(dimensions=0), "dimensions")
-        for value in ([], [[]], 5, [5, "a"], [100000], [-1], {"a": 1}):
+        for value in ("", [""], ["of", ""], [], [[]], 5, [5, "a"], [100000], [-1], {"a": 1}):
             self.refused(bad, ask(input=value), "input")
         self.refused(bad, ask(encoding_format="hex"), "encoding_format")
         self.refused(openai.NotFoundError, ask(model="none"), code="model_not_found")

@@ -202,6 +202,8 @@ static void test_bad(void **state)
         { RL_API_TEXT, "{" M "\"prompt\":\"x\",\"logprobs\":true}", "logprobs" },
         { RL_API_TEXT, "{" M "\"prompt\":\"x\",\"best_of\":2}", "best_of" },
         { RL_API_EMBED, "{" M "\"input\":[]}", "input" },
+        { RL_API_EMBED, "{" M "\"input\":\"\"}", "input" },
+        { RL_API_EMBED, "{" M "\"input\":[\"a\",\"\"]}", "input" },
         { RL_API_EMBED, "{" M "\"input\":\"x\",\"encoding_format\":\"hex\"}", "encoding_format" },
         { RL_API_EMBED, "{" M "\"input\":\"x\",\"dimensions\":0}", "dimensions" },
         { RL_API_TOKENIZE, "{" M "\"prompt\":7}", "prompt" },
