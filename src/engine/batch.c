@@ -16,6 +16,8 @@ uint32_t rl_batch_first_wanted(const rl_seq *s)
         return (uint32_t)((int64_t)s->run.len0 + job->first_row) + s->run.n_given;
     case RL_JOB_EMBED:
         return s->run.len0 + s->run.n_given;
+    case RL_JOB_GENERATE:
+        return rl_job_to_score(s) ? s->run.len0 + s->run.n_given : s->len - 1;
     case RL_JOB_LAYER:
         return s->len; /* none */
     default:

@@ -136,7 +136,7 @@ struct rl_job {
 
     /* GENERATE */
     rl_sampler *sampler;      /* borrowed until done */
-    uint32_t max_tokens;      /* >= 1 */
+    uint32_t max_tokens;      /* >= 1; with echo also 0: nothing is drawn */
     const uint32_t *stop_ids; /* [n_stop_ids], borrowed until done */
     uint32_t n_stop_ids;
     bool ignore_eog; /* bench: draw on past end tokens */
@@ -147,6 +147,12 @@ struct rl_job {
     /* One drawn id, engine thread, must not block. PAUSE takes the sequence out of the batch until
      * rl_engine_resume. NULL: all are accepted. */
     rl_token_reply (*token)(rl_job *job, uint32_t id, float logprob);
+    bool echo; /* the ids are told too */
+    /* With echo, or NULL: [n_ids - 1][1 + n_top], the poster's. Row i is of ids[i + 1]: itself,
+     * then the best in its place. `scored` (engine thread, must not block) says that n rows are
+     * there. */
+    rl_logprob *scores;
+    void (*scored)(rl_job *job, uint32_t n);
 
     /* LOGITS, HEAD: logits [n_vocab], the poster's. SCORE: called per row instead. */
     float *logits;
@@ -168,6 +174,8 @@ struct rl_job {
     realm_status status;
     realm_error err;
     rl_finish finish;
+    uint32_t end_id; /* RL_FINISH_EOG: the id that ended it; as wanted, top is of its draw */
+    float end_logprob;
     uint32_t n_prompt, n_generated;
     uint32_t n_cached; /* of the prompt: computed before, by another sequence of the owner */
     uint64_t prefill_ns, decode_ns; /* wall time from first step to first id, and from then on */

@@ -38,7 +38,7 @@ struct rl_job_state {
     rl_place place;
     bool waiting; /* found no KV room at its last try */
     bool in_batch;
-    uint32_t n_given;            /* rows that a SCORE or EMBED job has taken in */
+    uint32_t n_given;            /* rows that a job has taken in for scores or a mean */
     uint32_t len0;               /* the sequence's length before the job */
     uint32_t reached;            /* most of it that was ever computed, or was there before */
     uint64_t order;              /* smaller is senior */
@@ -173,6 +173,13 @@ void rl_job_begin(rl_seq *s, uint64_t now); /* its first step; later ones change
 void rl_job_finish(rl_seq *s, realm_status st, rl_finish finish);
 void rl_job_cancel(rl_seq *s);
 void rl_job_resume(rl_seq *s);
+/* How many ids of a generation are still to be scored: all but the first, if it wants scores. */
+static inline uint32_t rl_job_to_score(const rl_seq *s)
+{
+    const rl_job *job = s->run.job;
+
+    return job->scores && job->n_ids ? job->n_ids - 1 - s->run.n_given : 0;
+}
 
 /* seq.c */
 void rl_seq_list_push(rl_seq_list *l, rl_seq *s);

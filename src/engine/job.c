@@ -39,8 +39,10 @@ static realm_status check_generate(const rl_job *job, realm_error *err)
 {
     uint32_t n_vocab = rl_model_get_info(job->seq->lm->model)->n_vocab;
 
-    if (job->max_tokens == 0)
+    if (job->max_tokens == 0 && !job->echo)
         return realm_fail(err, REALM_EINVAL, "max_tokens must be at least 1");
+    if (job->scores && (!job->echo || !job->scored))
+        return realm_fail(err, REALM_EINVAL, "scores need echo and a callback");
     if (!job->sampler || rl_sampler_n_vocab(job->sampler) != n_vocab)
         return realm_fail(err, REALM_EINVAL,
                           "the sampler was not made for this model's vocabulary of %u tokens",
@@ -121,7 +123,8 @@ static bool wants_last(const rl_job *job)
 static realm_status check_append(const rl_job *job, realm_error *err)
 {
     const rl_seq *s = job->seq;
-    uint64_t need = (uint64_t)s->len + job->n_ids + (job->kind == RL_JOB_GENERATE);
+    bool draws = job->kind == RL_JOB_GENERATE && job->max_tokens > 0;
+    uint64_t need = (uint64_t)s->len + job->n_ids + draws;
 
     if (s->len == 0 && (job->n_ids == 0 || wants_last(job)))
         return realm_fail(err, REALM_EINVAL, "the sequence is empty: append at least one token");
@@ -132,8 +135,7 @@ static realm_status check_append(const rl_job *job, realm_error *err)
         return realm_fail(err, REALM_ECONTEXT,
                           "%u tokens after %u%s do not fit the context of %u tokens: shorten the "
                           "prompt",
-                          job->n_ids, s->len,
-                          job->kind == RL_JOB_GENERATE ? " and one to generate" : "", s->lm->n_ctx);
+                          job->n_ids, s->len, draws ? " and one to generate" : "", s->lm->n_ctx);
     return REALM_OK;
 }
 

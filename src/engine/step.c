@@ -112,6 +112,8 @@ static void deliver(rl_engine *e, rl_seq *s)
     rl_token_reply reply = RL_TOKEN_GO;
 
     if (st == REALM_OK && ends(s, job, id)) {
+        job->end_id = id;
+        job->end_logprob = s->run.logprob;
         rl_job_finish(s, REALM_OK, RL_FINISH_EOG);
         return;
     }
@@ -152,6 +154,39 @@ static void give_rows(rl_seq *s, const rl_span *span, uint32_t n_vocab)
         job->row(job, s->run.n_given++, span->logits + (size_t)i * n_vocab);
 }
 
+typedef struct scoring {
+    const rl_job *job;
+    const float *logits; /* [rows][n_vocab] */
+    uint32_t first, n_vocab;
+} scoring;
+
+/* Any compute thread; a row has its own place. */
+static void score_item(void *ctx, uint32_t item, uint32_t worker)
+{
+    const scoring *x = ctx;
+    uint32_t row = x->first + item, n_top = x->job->n_top;
+    rl_logprob *to = x->job->scores + (size_t)row * (1 + n_top);
+
+    (void)worker;
+    to->id = x->job->ids[row + 1];
+    (void)rl_logprobs(x->logits + (size_t)item * x->n_vocab, x->n_vocab, to->id, &to->logprob,
+                      to + 1, n_top);
+}
+
+/* The span's rows but the prompt's last one, which is there for the draw. */
+static void score_ids(rl_engine *e, rl_seq *s, const rl_span *span, uint32_t n_vocab)
+{
+    rl_job *job = s->run.job;
+    uint32_t left = rl_job_to_score(s), n = span->n_logits < left ? span->n_logits : left;
+    scoring x = { .job = job, .logits = span->logits, .first = s->run.n_given, .n_vocab = n_vocab };
+
+    if (n == 0)
+        return;
+    rl_work_run(e->work, n, score_item, &x);
+    s->run.n_given += n;
+    job->scored(job, s->run.n_given);
+}
+
 /* In the order of positions, however they were cut into spans. */
 static void add_states(rl_seq *s, const rl_span *span, uint32_t n_embd)
 {
@@ -170,17 +205,22 @@ static void add_states(rl_seq *s, const rl_span *span, uint32_t n_embd)
 static void take_span(rl_engine *e, rl_seq *s, const rl_span *span)
 {
     rl_job *job = s->run.job;
+    uint32_t n_vocab = rl_model_get_info(s->lm->model)->n_vocab;
 
     s->n_computed += span->n;
     rl_prefix_publish(s);
     if (job->kind == RL_JOB_SCORE)
-        give_rows(s, span, rl_model_get_info(s->lm->model)->n_vocab);
+        give_rows(s, span, n_vocab);
+    if (job->kind == RL_JOB_GENERATE)
+        score_ids(e, s, span, n_vocab);
     if (job->kind == RL_JOB_EMBED)
         add_states(s, span, rl_model_get_info(s->lm->model)->n_embd);
     if (s->n_computed < s->len)
         return;
-    if (job->kind == RL_JOB_GENERATE) {
-        s->run.logits = span->logits;
+    if (job->kind == RL_JOB_GENERATE && job->max_tokens == 0) {
+        rl_job_finish(s, REALM_OK, RL_FINISH_LENGTH);
+    } else if (job->kind == RL_JOB_GENERATE) {
+        s->run.logits = span->logits + (size_t)(span->n_logits - 1) * n_vocab;
         e->batch.draws[e->batch.n_draws++] = s;
     } else if (job->kind == RL_JOB_LAYER) {
         rl_job_place(s, RL_PLACE_LAYERS);

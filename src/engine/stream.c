@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/utf8.h"
 #include "engine/cut.h"
+#include "engine/echo.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct rl_stream {
     rl_seq *seq; /* owned, like all down to stop_ids */
     rl_sampler *sampler;
     uint32_t *ids, *stop_ids;
+    char *echo_text;
     rl_vocab const *vocab; /* of the sequence's model */
     rl_job job;
     void (*notify)(void *ctx);
@@ -42,6 +44,10 @@ struct rl_stream {
     rl_logprob top[RL_STREAM_TOP]; /* of the last draw; the engine's until `done` */
     uint32_t n_drawn;              /* ids so far, read or not */
     rl_stream_end end;
+
+    rl_echo echo;       /* the reader's */
+    uint32_t n_ready;   /* ids [0, n_ready) may be told: they are computed, and scored */
+    rl_logprob *scores; /* owned; [n_ids - 1][1 + n_top]; the engine's until they are ready */
 };
 
 static void stream_free(rl_stream *s)
@@ -50,6 +56,9 @@ static void stream_free(rl_stream *s)
     rl_seq_close(s->seq);
     rl_free(s->ids);
     rl_free(s->stop_ids);
+    rl_free(s->echo_text);
+    rl_free(s->scores);
+    rl_echo_deinit(&s->echo);
     rl_free(s->tokens);
     rl_cut_deinit(&s->cut);
     rl_buf_deinit(&s->piece);
@@ -117,6 +126,15 @@ static void add_token(rl_stream *s, uint32_t id)
     s->failed |= s->text.failed;
 }
 
+/* With the lock. -> true: ids of the prompt may be told that might not before */
+static bool make_ready(rl_stream *s, uint32_t n)
+{
+    uint32_t before = s->n_ready;
+
+    s->n_ready = n < s->echo.to ? n : s->echo.to;
+    return s->n_ready > before;
+}
+
 /* Tells the reader, unless it is gone. */
 static void tell(rl_stream *s)
 {
@@ -136,6 +154,18 @@ static void tell(rl_stream *s)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+static void on_scored(rl_job *job, uint32_t n)
+{
+    rl_stream *s = job->ctx;
+    bool more;
+
+    (void)pthread_mutex_lock(&s->lock);
+    more = make_ready(s, n + 1);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (more)
+        tell(s);
+}
+
 static rl_token_reply on_token(rl_job *job, uint32_t id, float logprob)
 {
     rl_stream *s = job->ctx;
@@ -147,7 +177,7 @@ static rl_token_reply on_token(rl_job *job, uint32_t id, float logprob)
     s->n_drawn++;
     before = s->text.len;
     add_token(s, id);
-    more = s->text.len > before;
+    more = make_ready(s, UINT32_MAX) || s->text.len > before;
     note_token(s, id, logprob);
     if (s->cut.finish || s->failed) {
         reply = RL_TOKEN_STOP;
@@ -167,8 +197,13 @@ static void on_done(rl_job *job)
     rl_stream_end *end = &s->end;
 
     (void)pthread_mutex_lock(&s->lock);
-    if (!s->cut.finish && !s->failed)
+    if (job->status == REALM_OK)
+        (void)make_ready(s, UINT32_MAX);
+    /* What the prompt leaves of a character has no place behind a prompt that was told in part. */
+    if (!s->cut.finish && !s->failed && s->n_ready == s->echo.to)
         add_token(s, RL_NO_TOKEN);
+    if (job->echo && s->tokens && job->finish == RL_FINISH_EOG)
+        note_token(s, job->end_id, job->end_logprob);
     end->status = job->status;
     end->err = job->err;
     if (s->failed && end->status == REALM_OK)
@@ -210,6 +245,26 @@ static realm_status take_options(rl_stream *s, const rl_stream_opts *o, realm_er
     return REALM_OK;
 }
 
+/* What can be told of the prompt once it is computed. */
+static realm_status take_echo(rl_stream *s, const rl_stream_opts *o, realm_error *err)
+{
+    uint32_t n_scores = o->logprobs && o->n_ids ? o->n_ids - 1 : 0;
+    realm_status st = REALM_OK;
+
+    /* What does not fit the context the engine refuses: nothing is made for it. */
+    if (!o->echo || o->n_ids > rl_lm_n_ctx(rl_seq_lm(o->seq)))
+        return REALM_OK;
+    RL_ASSERT(o->echo_from <= o->echo_to && o->echo_to <= o->n_ids);
+    rl_echo_init(&s->echo, s->vocab, s->ids, o->echo_from, o->echo_to, o->echo_text);
+    if (n_scores) {
+        s->scores = rl_alloc_array(n_scores, (1 + (size_t)o->n_top) * sizeof *s->scores);
+        if (!s->scores)
+            return realm_fail(err, REALM_ENOMEM, "no memory for %u log-probabilities", n_scores);
+    }
+    st = rl_echo_rest(&s->echo, &s->detok);
+    return st == REALM_OK ? st : realm_fail(err, st, "the prompt's text does not fit");
+}
+
 static realm_status post(rl_stream *s, const rl_stream_opts *o, realm_error *err)
 {
     s->job = (rl_job){
@@ -228,6 +283,9 @@ static realm_status post(rl_stream *s, const rl_stream_opts *o, realm_error *err
         .top = s->top,
         .n_top = o->logprobs ? o->n_top : 0,
         .token = on_token,
+        .echo = o->echo,
+        .scores = s->scores,
+        .scored = on_scored,
     };
     return rl_engine_post(s->engine, &s->job, err);
 }
@@ -244,6 +302,7 @@ realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_
     s->seq = opts->seq;
     s->sampler = opts->sampler;
     s->ids = opts->ids;
+    s->echo_text = opts->echo_text;
     s->vocab = rl_lm_vocab(rl_seq_lm(opts->seq));
     s->notify = opts->notify;
     s->ctx = opts->ctx;
@@ -257,15 +316,62 @@ realm_status rl_stream_start(rl_stream **out, const rl_stream_opts *opts, realm_
     rl_buf_init(&s->text, TEXT_MAX);
     st = take_options(s, opts, err);
     if (st == REALM_OK)
+        st = take_echo(s, opts, err);
+    if (st == REALM_OK)
         st = post(s, opts, err);
     if (st == REALM_OK) {
         *out = s;
         return REALM_OK;
     }
-    s->seq = NULL; /* all three stay the caller's */
+    s->seq = NULL; /* all four stay the caller's */
     s->sampler = NULL;
     s->ids = NULL;
+    s->echo_text = NULL;
     stream_free(s);
+    return st;
+}
+
+static rl_stream_token echoed(const rl_stream *s, uint32_t at)
+{
+    const rl_echo *e = &s->echo;
+    rl_stream_token t = { .id = e->ids[at], .is_first = at == e->from, .skipped = e->skipped };
+
+    if (!t.is_first) {
+        const rl_logprob *row = s->scores + (size_t)(at - 1) * (1 + s->job.n_top);
+
+        t.logprob = row->logprob;
+        memcpy(t.top, row + 1, s->job.n_top * sizeof *row);
+    }
+    return t;
+}
+
+/* The prompt, as far as it may be told. tokens NULL: text alone. A token whose text does not fit
+ * beside that of others waits for the next call, so that text and tokens keep together. -> OK |
+ * ESPACE | ETOOBIG | ENOMEM */
+static realm_status read_echo(rl_stream *s, char *out, size_t cap, size_t *n,
+                              rl_stream_token *tokens, uint32_t cap_tokens, uint32_t *n_tokens)
+{
+    rl_echo *e = &s->echo;
+    realm_status st = REALM_OK;
+    uint32_t ready;
+
+    (void)pthread_mutex_lock(&s->lock);
+    ready = s->n_ready;
+    (void)pthread_mutex_unlock(&s->lock);
+    while (st == REALM_OK && e->at < ready && !(tokens && *n_tokens == cap_tokens)) {
+        uint32_t at = e->at;
+        size_t left, took;
+
+        st = rl_echo_peek(e, &left);
+        if (st != REALM_OK || (left > cap - *n && *n > 0))
+            break;
+        took = rl_echo_take(e, out + *n, cap - *n);
+        *n += took;
+        if (e->at == at)
+            return took ? REALM_OK : REALM_ESPACE;
+        if (tokens)
+            tokens[(*n_tokens)++] = echoed(s, at);
+    }
     return st;
 }
 
@@ -298,6 +404,10 @@ realm_status rl_stream_read(rl_stream *s, char *out, size_t cap, size_t *n)
 {
     realm_status st;
 
+    *n = 0;
+    st = read_echo(s, out, cap, n, NULL, 0, NULL);
+    if (st != REALM_OK || *n > 0 || s->echo.at < s->echo.to)
+        return st;
     (void)pthread_mutex_lock(&s->lock);
     st = take_text(s, out, cap, n);
     drop_read(s);
@@ -319,11 +429,14 @@ static size_t text_of(const rl_stream *s, uint32_t k)
 realm_status rl_stream_read_tokens(rl_stream *s, char *out, size_t cap, size_t *n,
                                    rl_stream_token *tokens, uint32_t cap_tokens, uint32_t *n_tokens)
 {
-    realm_status st = REALM_OK;
+    realm_status st;
     size_t most;
 
     *n = 0;
     *n_tokens = 0;
+    st = read_echo(s, out, cap, n, tokens, cap_tokens, n_tokens);
+    if (st != REALM_OK || *n > 0 || *n_tokens > 0 || s->echo.at < s->echo.to)
+        return st;
     (void)pthread_mutex_lock(&s->lock);
     most = text_of(s, cap_tokens);
     if (most)
@@ -343,7 +456,7 @@ bool rl_stream_readable(const rl_stream *s)
     bool yes;
 
     (void)pthread_mutex_lock(lock);
-    yes = s->text.len > 0 || s->done;
+    yes = s->echo.at < s->n_ready || s->text.len > 0 || s->done;
     (void)pthread_mutex_unlock(lock);
     return yes;
 }
@@ -354,7 +467,7 @@ bool rl_stream_ended(const rl_stream *s, rl_stream_end *end)
     bool yes;
 
     (void)pthread_mutex_lock(lock);
-    yes = s->done && s->text.len == 0 && !(s->tokens && s->n_unread);
+    yes = s->done && s->echo.at >= s->n_ready && s->text.len == 0 && !(s->tokens && s->n_unread);
     if (yes && end)
         *end = s->end;
     (void)pthread_mutex_unlock(lock);

@@ -1,4 +1,5 @@
 /* Stream: the text of one running GENERATE job, from the engine thread to one reader.
+ * With echo the prompt's text comes first, as if it had been drawn too.
  *
  * 1. Holds at most 256 tokens that were not read; then the sequence pauses until the reader drains.
  * 2. Text comes in whole UTF-8 characters, special tokens give nothing (but for those shown), stop
@@ -15,9 +16,12 @@
 
 typedef struct rl_stream rl_stream;
 
-/* What the model thought of a drawn id: log-probabilities from its raw logits. */
+/* What the model thought of an id that was drawn, or echoed: log-probabilities from its raw logits.
+ */
 typedef struct rl_stream_token {
     uint32_t id;
+    bool is_first;    /* of an echo: nothing was predicted in its place */
+    uint32_t skipped; /* of an echo: the text is without so many bytes at its beginning */
     float logprob;
     rl_logprob top[RL_STREAM_TOP]; /* [n_top of the options], best first */
 } rl_stream_token;
@@ -29,6 +33,9 @@ typedef struct rl_stream_opts {
     rl_sampler *sampler; /* likewise */
     uint32_t *ids;       /* rl_free: the prompt */
     uint32_t n_ids;
+    bool echo; /* ids [echo_from, echo_to) are told first; max_tokens may be 0 */
+    uint32_t echo_from, echo_to;
+    char *echo_text; /* taken, rl_free: what they were made of; NULL: they were given as ids */
     uint32_t max_tokens;
     const uint32_t *stop_ids; /* copied */
     uint32_t n_stop_ids;
@@ -36,7 +43,7 @@ typedef struct rl_stream_opts {
     uint32_t n_stops;
     bool ignore_eog;  /* goes on past tokens that end a text */
     size_t max_bytes; /* text ends (finish "length") at a character boundary; 0: no limit */
-    bool logprobs;    /* tokens can be read beside the text */
+    bool logprobs;    /* tokens can be read beside the text; with echo the id that ended it too */
     uint32_t n_top;   /* with logprobs: alternatives of each, <= RL_STREAM_TOP */
     /* Control tokens whose text is given like that of any other; n_shown <= RL_STREAM_SHOWN */
     uint32_t shown[RL_STREAM_SHOWN], n_shown;

@@ -165,19 +165,27 @@ typedef struct piece {
     uint32_t n_tokens;
 } piece;
 
-/* A token's text need not be UTF-8 by itself, so its bytes stand beside it. */
-static void put_entry(rl_json *j, const rl_vocab *v, uint32_t id, float logprob)
+/* A token's text need not be UTF-8 by itself, so its bytes stand beside it. skip: bytes at its
+ * beginning that are left out. */
+static void put_text(rl_json *j, const rl_vocab *v, uint32_t id, uint32_t skip)
 {
     rl_text t = rl_token_bytes(v, id);
-    size_t n = t.n < TOKEN_TEXT ? t.n : TOKEN_TEXT;
+    size_t end = t.n < TOKEN_TEXT ? t.n : TOKEN_TEXT, from = skip < end ? skip : end;
 
     rl_json_uint(j, "id", id);
-    rl_json_stringn(j, "text", t.p, n);
+    rl_json_stringn(j, "text", t.p + from, end - from);
     rl_json_array(j, "bytes");
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = from; i < end; i++)
         rl_json_uint(j, NULL, (unsigned char)t.p[i]);
     rl_json_end_array(j);
-    rl_json_double(j, "logprob", (double)logprob, 9);
+}
+
+/* In the place of a text's first token nothing was predicted. */
+static void put_unknown(rl_json *j)
+{
+    rl_json_null(j, "logprob");
+    rl_json_null(j, "top");
+    rl_json_end_object(j);
 }
 
 static void put_token(rl_json *j, const rl_gstream *s, const rl_stream_token *t)
@@ -185,11 +193,17 @@ static void put_token(rl_json *j, const rl_gstream *s, const rl_stream_token *t)
     const rl_vocab *v = rl_lm_vocab(s->lm);
 
     rl_json_object(j, NULL);
-    put_entry(j, v, t->id, t->logprob);
+    put_text(j, v, t->id, t->skipped);
+    if (t->is_first) {
+        put_unknown(j);
+        return;
+    }
+    rl_json_double(j, "logprob", (double)t->logprob, 9);
     rl_json_array(j, "top");
     for (uint32_t i = 0; i < s->n_top && t->top[i].id != RL_NO_TOKEN; i++) {
         rl_json_object(j, NULL);
-        put_entry(j, v, t->top[i].id, t->top[i].logprob);
+        put_text(j, v, t->top[i].id, 0);
+        rl_json_double(j, "logprob", (double)t->top[i].logprob, 9);
         rl_json_end_object(j);
     }
     rl_json_end_array(j);

@@ -14,6 +14,8 @@ void rl_gen_deinit(rl_gen *g)
 
     rl_free(g->ids);
     g->ids = NULL;
+    rl_free(g->echo_text);
+    g->echo_text = NULL;
     rl_free(g->bias);
     g->bias = NULL;
     rl_grammar_free(g->grammar);
@@ -118,6 +120,10 @@ static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_ge
                          .sampler = sampler,
                          .ids = g->ids,
                          .n_ids = g->n_ids,
+                         .echo = g->echo,
+                         .echo_from = g->echo_from,
+                         .echo_to = g->echo_to,
+                         .echo_text = g->echo_text,
                          .max_tokens = (uint32_t)s->promised,
                          .ignore_eog = g->ignore_eog,
                          .stop_ids = g->stop_ids,
@@ -140,6 +146,7 @@ static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_ge
     if (st != REALM_OK)
         return st;
     g->ids = NULL;
+    g->echo_text = NULL;
     if (g->tools)
         rl_tool_reader_init(&s->reader, g->tools);
     s->tools = g->tools;
@@ -334,6 +341,13 @@ static int64_t at_end(rl_call *c, rl_gstream *s)
     return 0;
 }
 
+static int64_t read_failed(rl_call *c, realm_status st, size_t cap)
+{
+    return st == REALM_ESPACE
+               ? rl_call_fail(c, st, "the next character does not fit %zu bytes", cap)
+               : rl_call_fail(c, st, "no memory for a stream's text");
+}
+
 /* "Nothing now" and "nothing any more" look alike to rl_stream_read; the end is asked for after it,
  * so a token that comes in between is found at the next wake. */
 int64_t rl_gstream_read(rl_call *c, rl_gstream *s, char *out, size_t cap)
@@ -345,7 +359,7 @@ int64_t rl_gstream_read(rl_call *c, rl_gstream *s, char *out, size_t cap)
         return 0;
     st = rl_stream_read(s->stream, out, cap, &n);
     if (st != REALM_OK)
-        return rl_call_fail(c, st, "the next character does not fit %zu bytes", cap);
+        return read_failed(c, st, cap);
     if (n > 0)
         return (int64_t)n;
     if (!rl_stream_ended(s->stream, &s->end))
@@ -365,7 +379,7 @@ int64_t rl_gstream_read_tokens(rl_call *c, rl_gstream *s, char *out, size_t cap,
         return 0;
     st = rl_stream_read_tokens(s->stream, out, cap, &n, tokens, most, n_tokens);
     if (st != REALM_OK)
-        return rl_call_fail(c, st, "the next character does not fit %zu bytes", cap);
+        return read_failed(c, st, cap);
     if (n > 0 || *n_tokens > 0)
         return (int64_t)n;
     if (!rl_stream_ended(s->stream, &s->end))

@@ -19,9 +19,12 @@ typedef struct rl_gen {
     rl_logit_bias *bias; /* owned; params.bias points to it */
     rl_grammar *grammar; /* owned; NULL: none */
     rl_tools *tools;     /* owned; NULL: the model is to call nothing. Taken by rl_gstream_start */
-    uint32_t max_tokens; /* >= 1 */
+    uint32_t max_tokens; /* >= 1; with echo also 0 */
     uint32_t *ids;       /* the prompt; taken by rl_gstream_start */
     uint32_t n_ids;
+    bool echo; /* the prompt is told first: ids [echo_from, echo_to), those that were sent */
+    uint32_t echo_from, echo_to;
+    char *echo_text; /* owned: what they were made of, NULL: ids were sent. Taken likewise */
     uint32_t stop_ids[255];
     uint32_t n_stop_ids;
     char *stops[RL_MAX_STOPS]; /* owned */
@@ -94,7 +97,7 @@ const char *rl_gstream_finish(const rl_gstream *s);
 int64_t rl_room_check(rl_call *c);
 int64_t rl_jobs_check(rl_call *c); /* jobs alone */
 
-/* Sets up to `wanted` tokens of the run aside. -> 0 and *promised >= 1, or the call's answer:
+/* Sets up to `wanted` tokens of the run aside, at least 1 if any. -> 0, or the call's answer:
  * EQUOTA, or RL_ENDED when the run has none left */
 int64_t rl_tokens_promise(rl_call *c, uint64_t wanted, uint64_t *promised);
 /* Settles a promise: what was computed and drawn. */

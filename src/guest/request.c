@@ -24,18 +24,39 @@ static json_t *param(const json_t *root, const char *key)
     return json_is_null(v) ? NULL : v;
 }
 
+static realm_status read_flag(bool *out, const json_t *root, const char *key, realm_error *err)
+{
+    const json_t *v = param(root, key);
+
+    if (v && !json_is_boolean(v))
+        return realm_fail(err, REALM_EINVAL, "%s must be true or false", key);
+    *out = json_is_true(v);
+    return REALM_OK;
+}
+
+/* The prompt is told first. A conversation is written by a template: there is nothing to tell. */
+static realm_status read_echo(rl_gen *g, const json_t *root, realm_error *err)
+{
+    realm_status st = read_flag(&g->echo, root, "echo", err);
+
+    if (st == REALM_OK && g->echo && json_is_array(json_object_get(root, "messages")))
+        return realm_fail(err, REALM_EINVAL, "echo needs a prompt or ids, not messages");
+    return st;
+}
+
 /* Both names that clients use. */
 static realm_status read_max_tokens(rl_gen *g, const json_t *root, realm_error *err)
 {
     const json_t *v = param(root, "max_tokens");
+    int least = g->echo ? 0 : 1;
 
     if (!v)
         v = param(root, "max_completion_tokens");
     g->max_tokens = RL_DEFAULT_TOKENS;
     if (!v)
         return REALM_OK;
-    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > INT32_MAX)
-        return realm_fail(err, REALM_EINVAL, "max_tokens must be a number from 1 on");
+    if (!json_is_integer(v) || json_integer_value(v) < least || json_integer_value(v) > INT32_MAX)
+        return realm_fail(err, REALM_EINVAL, "max_tokens must be a number from %d on", least);
     g->max_tokens = (uint32_t)json_integer_value(v);
     return REALM_OK;
 }
@@ -58,30 +79,17 @@ static realm_status add_stop(rl_gen *g, const json_t *v, realm_error *err)
 /* How likely each token was, and what else might have come. */
 static realm_status read_logprobs(rl_gen *g, const json_t *root, realm_error *err)
 {
-    const json_t *on = param(root, "logprobs"), *top = param(root, "top_logprobs");
+    const json_t *top = param(root, "top_logprobs");
+    realm_status st = read_flag(&g->logprobs, root, "logprobs", err);
 
-    if (on && !json_is_boolean(on))
-        return realm_fail(err, REALM_EINVAL, "logprobs must be true or false");
-    g->logprobs = json_is_true(on);
-    if (!top)
-        return REALM_OK;
+    if (st != REALM_OK || !top)
+        return st;
     if (!g->logprobs || !json_is_integer(top) || json_integer_value(top) < 0 ||
         json_integer_value(top) > RL_STREAM_TOP)
         return realm_fail(err, REALM_EINVAL,
                           "top_logprobs must be a number from 0 to %u, beside logprobs: true",
                           RL_STREAM_TOP);
     g->n_top = (uint32_t)json_integer_value(top);
-    return REALM_OK;
-}
-
-/* For measuring: the same number of tokens from any model. */
-static realm_status read_ignore_eos(rl_gen *g, const json_t *root, realm_error *err)
-{
-    const json_t *v = param(root, "ignore_eos");
-
-    if (v && !json_is_boolean(v))
-        return realm_fail(err, REALM_EINVAL, "ignore_eos must be true or false");
-    g->ignore_eog = json_is_true(v);
     return REALM_OK;
 }
 
@@ -327,7 +335,7 @@ static realm_status read_ids(rl_gen *g, const rl_lm *lm, const json_t *list, rea
             return realm_fail(err, REALM_EINVAL, "ids[%zu] is no token id of this model", i);
         g->ids[i] = (uint32_t)json_integer_value(v);
     }
-    g->n_ids = (uint32_t)n;
+    g->n_ids = g->echo_to = (uint32_t)n;
     return REALM_OK;
 }
 
@@ -337,6 +345,26 @@ static realm_status take_ids(rl_gen *g, realm_status st, size_t n, realm_error *
         return realm_fail(err, REALM_ETOOBIG, "the prompt is too long");
     g->n_ids = (uint32_t)n;
     return st;
+}
+
+/* A text; what the tokenizer puts in front of it, and behind it, is not told again. */
+static realm_status read_plain(rl_gen *g, const rl_lm *lm, const json_t *text, bool bare,
+                               realm_error *err)
+{
+    const rl_vocab_info *info = rl_vocab_get_info(rl_lm_vocab(lm));
+    const char *p = json_string_value(text);
+    size_t len = json_string_length(text), n = 0;
+    realm_status st =
+        rl_encode(rl_lm_vocab(lm), p, len,
+                  (bare ? 0 : RL_ENCODE_ADD_SPECIAL) | RL_ENCODE_PARSE_SPECIAL, &g->ids, &n, err);
+
+    st = take_ids(g, st, n, err);
+    if (st != REALM_OK || !g->echo)
+        return st;
+    g->echo_from = !bare && info->add_bos;
+    g->echo_to = g->n_ids - (!bare && info->add_eos);
+    g->echo_text = rl_strndup(p, len);
+    return g->echo_text ? st : realm_fail(err, REALM_ENOMEM, "no memory for the prompt");
 }
 
 /* A template that knows no tools gets everything about them in words. */
@@ -396,11 +424,8 @@ static realm_status read_messages(rl_gen *g, const rl_lm *lm, const json_t *root
 static realm_status read_prompt(rl_gen *g, const rl_lm *lm, const json_t *root, realm_error *err)
 {
     bool bare = json_is_false(json_object_get(root, "add_special"));
-    uint32_t special = bare ? 0 : RL_ENCODE_ADD_SPECIAL;
     const json_t *prompt = json_object_get(root, "prompt");
     const json_t *ids = json_object_get(root, "ids");
-    size_t n = 0;
-    realm_status st;
 
     if (json_is_array(json_object_get(root, "messages")))
         return read_messages(g, lm, root, err);
@@ -409,9 +434,7 @@ static realm_status read_prompt(rl_gen *g, const rl_lm *lm, const json_t *root, 
     if (!json_is_string(prompt))
         return realm_fail(err, REALM_EINVAL,
                           "a Request needs messages (a list), prompt (a string) or ids (a list)");
-    st = rl_encode(rl_lm_vocab(lm), json_string_value(prompt), json_string_length(prompt),
-                   special | RL_ENCODE_PARSE_SPECIAL, &g->ids, &n, err);
-    return take_ids(g, st, n, err);
+    return read_plain(g, lm, prompt, bare, err);
 }
 
 realm_status rl_prompt_read(const rl_lm *lm, const char *json, size_t n, uint32_t **ids,
@@ -448,9 +471,11 @@ realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n,
         return REALM_EINVAL;
     st = check_n(root, err);
     if (st == REALM_OK)
-        st = read_max_tokens(gen, root, err);
+        st = read_echo(gen, root, err);
     if (st == REALM_OK)
-        st = read_ignore_eos(gen, root, err);
+        st = read_max_tokens(gen, root, err);
+    if (st == REALM_OK) /* for measuring: the same number of tokens from any model */
+        st = read_flag(&gen->ignore_eog, root, "ignore_eos", err);
     if (st == REALM_OK)
         st = read_stops(gen, root, err);
     if (st == REALM_OK)

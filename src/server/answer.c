@@ -403,7 +403,7 @@ static void take_request(rl_answer *a)
     rl_program_unref(program);
     if (st != REALM_OK)
         fail(a, &err, why.param[0] ? why.param : NULL);
-    else if (a->ask.api == RL_API_CHAT || (a->ask.api == RL_API_TEXT && !a->ask.echo))
+    else if (a->ask.api == RL_API_CHAT || a->ask.api == RL_API_TEXT)
         rl_ask_deinit(&a->ask); /* what was sent is not looked at again */
 }
 

@@ -198,28 +198,16 @@ void rl_ask_deinit(rl_ask *a)
 
 /* ---- choices --------------------------------------------------------------------------------- */
 
-static json_t *prompt_of(const rl_ask *a, uint32_t i)
-{
-    return a->prompts ? json_array_get(a->prompts, i / a->n)
-                      : json_object_get(a->request, "prompt");
-}
-
-const char *rl_ask_prompt(const rl_ask *a, uint32_t i, size_t *n)
-{
-    const json_t *prompt = prompt_of(a, i);
-
-    *n = json_string_length(prompt);
-    return json_string_value(prompt);
-}
-
 realm_status rl_ask_request(rl_ask *a, uint32_t i, rl_buf *out, realm_error *err)
 {
     json_t *params = json_object_get(a->request, "params");
+    json_t *prompt = json_array_get(a->prompts, i / a->n);
     bool ok = true;
 
-    if (a->prompts)
-        ok = json_object_set(a->request, json_is_string(prompt_of(a, i)) ? "prompt" : "ids",
-                             prompt_of(a, i)) == 0;
+    if (a->prompts) { /* one of the two, whatever the choice before was */
+        (void)json_object_del(a->request, json_is_string(prompt) ? "ids" : "prompt");
+        ok = json_object_set(a->request, json_is_string(prompt) ? "prompt" : "ids", prompt) == 0;
+    }
     if (a->n > 1)
         ok = ok && json_object_set_new(params, "choice", json_integer(i % a->n)) == 0;
     if (ok && rl_dump(out, a->request) == REALM_OK)

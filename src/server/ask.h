@@ -30,7 +30,7 @@ typedef struct rl_ask {
     rl_api api;
     char model[RL_ASK_NAME + 1]; /* as the client named it */
     bool stream, include_usage;
-    bool logprobs, echo; /* echo: the prompt's text comes first */
+    bool logprobs, echo; /* echo: the program tells the prompt first */
     bool base64;         /* embeddings as base64 of little-endian floats */
     bool token_strs;     /* tokenize: the tokens' texts too */
     const char *grammar; /* constant: the member that says what texts must look like, or NULL */
@@ -61,9 +61,6 @@ static inline uint32_t rl_ask_choices(const rl_ask *a)
 /* The Request of choice i as JSON text. Choices of one prompt differ in the sampler's choice
  * alone, so that each is what it would be without the others. -> OK | ENOMEM */
 realm_status rl_ask_request(rl_ask *a, uint32_t i, rl_buf *out, realm_error *err) REALM_MUST_USE;
-
-/* The prompt's text of choice i; NULL when ids were sent. */
-const char *rl_ask_prompt(const rl_ask *a, uint32_t i, size_t *n);
 
 /* blame.c: the member that a failed program means, or NULL. Constant. */
 const char *rl_ask_blame(const rl_ask *a, const realm_error *err);

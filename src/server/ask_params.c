@@ -53,7 +53,8 @@ static realm_status seed(const rl_reading *r)
 
 static realm_status limit(const rl_reading *r, const char *key, int64_t tokens)
 {
-    realm_status st = rl_ask_whole(r, key, 1, INT32_MAX, &tokens);
+    int64_t least = r->ask->echo ? 0 : 1; /* a prompt that is told is an answer by itself */
+    realm_status st = rl_ask_whole(r, key, least, INT32_MAX, &tokens);
 
     return st == REALM_OK ? rl_ask_put(r, r->params, "max_tokens", json_integer(tokens)) : st;
 }

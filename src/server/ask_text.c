@@ -90,19 +90,13 @@ static realm_status counts(const rl_reading *r)
     return st;
 }
 
-/* The prompt's text comes first. Ids have theirs in the model only, and its likelihood is another
- * question than a completion's. */
+/* The prompt comes first, which the program tells: what ids mean, and how likely they are, the
+ * model alone knows. */
 static realm_status echo(const rl_reading *r)
 {
-    size_t n;
     realm_status st = rl_ask_bool(r, "echo", &r->ask->echo);
 
-    if (st != REALM_OK || !r->ask->echo)
-        return st;
-    for (uint32_t i = 0; i < rl_ask_choices(r->ask); i += r->ask->n)
-        if (!rl_ask_prompt(r->ask, i, &n))
-            return rl_ask_unsupported(r, "echo of token ids");
-    return r->ask->logprobs ? rl_ask_unsupported(r, "echo with logprobs") : REALM_OK;
+    return st == REALM_OK && r->ask->echo ? rl_ask_put(r, r->request, "echo", json_true()) : st;
 }
 
 realm_status rl_ask_text(const rl_reading *r)
@@ -115,13 +109,13 @@ realm_status rl_ask_text(const rl_reading *r)
     if (st == REALM_OK && rl_member(r->body, "suffix"))
         st = rl_ask_unsupported(r, "suffix");
     if (st == REALM_OK)
+        st = echo(r);
+    if (st == REALM_OK)
         st = rl_ask_sampling(r, newer ? "max_completion_tokens" : "max_tokens", TOKENS);
     if (st == REALM_OK)
         st = rl_ask_format(r, rl_member(r->body, "response_format"), "response_format",
                            "json_schema");
-    if (st == REALM_OK)
-        st = logprobs(r);
-    return st == REALM_OK ? echo(r) : st;
+    return st == REALM_OK ? logprobs(r) : st;
 }
 
 /* ---- embeddings ------------------------------------------------------------------------------ */

@@ -13,12 +13,17 @@ static rl_json list_on(rl_buf *list)
     return (rl_json){ .buf = list, .comma = list->len > 0 };
 }
 
+/* Nothing was predicted in the place of an echoed prompt's first token. */
 static void add_top(rl_buf *list, const json_t *top)
 {
     rl_json j = list_on(list);
     const json_t *t;
     size_t i;
 
+    if (json_is_null(top)) {
+        rl_json_null(&j, NULL);
+        return;
+    }
     rl_json_object(&j, NULL);
     json_array_foreach(top, i, t)
     {
@@ -32,12 +37,15 @@ static void add_top(rl_buf *list, const json_t *top)
 /* offset: where the token's text begins, in characters of the choice's text */
 static void add_token(rl_buf *lists, const json_t *t, size_t offset)
 {
-    const json_t *text = json_object_get(t, "text");
+    const json_t *text = json_object_get(t, "text"), *logprob = json_object_get(t, "logprob");
     rl_json j = list_on(&lists[TOKENS]);
 
     rl_json_stringn(&j, NULL, json_string_value(text), json_string_length(text));
     j = list_on(&lists[VALUES]);
-    rl_json_double(&j, NULL, json_number_value(json_object_get(t, "logprob")), 9);
+    if (json_is_null(logprob))
+        rl_json_null(&j, NULL);
+    else
+        rl_json_double(&j, NULL, json_number_value(logprob), 9);
     add_top(&lists[TOPS], json_object_get(t, "top"));
     j = list_on(&lists[OFFSETS]);
     rl_json_uint(&j, NULL, offset);
@@ -125,13 +133,8 @@ static const rl_buf no_lists[N_LISTS];
 
 static void open_stream(rl_said *s, rl_buf *sse)
 {
-    size_t n;
-
-    for (uint32_t i = 0; s->ask->echo && i < s->n; i++) {
-        const char *text = rl_ask_prompt(s->ask, i, &n);
-
-        send(s, &s->choices[i], text, n, no_lists, NULL, sse);
-    }
+    (void)s; /* the first event has text */
+    (void)sse;
 }
 
 static void delta(rl_said *s, rl_choice *c, const rl_delta *d, rl_buf *sse)
@@ -166,29 +169,18 @@ static void take(rl_said *s, rl_choice *c, const rl_delta *d)
         add_tokens(c->logprobs, d->tokens, c->offset);
 }
 
-static void put_whole(rl_json *j, rl_said *s, const rl_choice *c)
-{
-    size_t n = 0;
-    const char *prompt = s->ask->echo ? rl_ask_prompt(s->ask, c->index, &n) : NULL;
-    rl_buf text;
-
-    rl_buf_init(&text, SIZE_MAX);
-    if (prompt)
-        (void)rl_buf_add(&text, prompt, n);
-    (void)rl_buf_add(&text, c->text.data ? c->text.data : "", c->text.len);
-    s->failed = s->failed || text.failed || c->logprobs[TOPS].failed;
-    put_choice(j, s, c->index, text.data ? text.data : "", text.len, c->logprobs,
-               rl_said_finish(c));
-    rl_buf_deinit(&text);
-}
-
 static void whole(rl_said *s, rl_buf *body)
 {
     rl_json j = rl_json_on(body);
 
     rl_wire_open_choices(&j, s, OBJECT);
-    for (uint32_t i = 0; i < s->n; i++)
-        put_whole(&j, s, &s->choices[i]);
+    for (uint32_t i = 0; i < s->n; i++) {
+        const rl_choice *c = &s->choices[i];
+
+        s->failed = s->failed || c->logprobs[TOPS].failed;
+        put_choice(&j, s, i, c->text.data ? c->text.data : "", c->text.len, c->logprobs,
+                   rl_said_finish(c));
+    }
     rl_json_end_array(&j);
     rl_wire_put_usage(&j, s);
     rl_json_end_object(&j);

@@ -112,6 +112,8 @@ class LiteLLM(Chats, Texts, Formats, Tools, Embeddings, Responses, bed.Api):
     test_chat_n = test_chat_n_with_the_rest = test_format_with_n = test_tool_n = None
     test_text_n = test_text_prompts = test_text_prompts_and_n = test_text_echo = None
     test_text_logprobs = test_text_logprobs_are_those_of_chats = None  # it leaves them out of a completion's stream
+    test_text_echo_forms = test_text_echo_scores_are_those_of_drawing = test_text_echo_of_a_long_prompt = None  # likewise
+    test_text_echo_as_the_harness_reads_it = test_text_echo_special_words = None
     test_tool_named = test_tool_answers_go_back = None  # it says tool_calls where a whole answer, as OpenAI's, says stop
     test_response_parameters = None  # it asks for 16 tokens at least
     test_embedding_dimensions = test_embedding_refusals = None  # it passes dimensions on for models of OpenAI's only

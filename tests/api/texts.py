@@ -3,7 +3,7 @@ import math
 
 import openai
 
-from bed import ID, OMIT, cut
+from bed import ID, OMIT, PIECES, cut
 
 
 class Texts:
@@ -64,6 +64,91 @@ class Texts:
                          [True] * 4)
         whole = self.complete(echo=True)
         self.assertEqual((whole.usage.completion_tokens, whole.choices[0].finish_reason), (16, "length"))
+        self.assertEqual(whole.usage.prompt_tokens, len(self.ids("the water")), "a prompt counts once")
+
+    def test_text_echo_forms(self):
+        """Prompts in every form x max_tokens x logprobs; each whole and streamed."""
+        a, b = "the water", "of the people"
+        ids = {p: self.ids(p) for p in (a, b)}
+        told = {a: a, b: b, **{tuple(ids[p]): "<s>" + p for p in (a, b)}}
+        sent = {k: len(k) if isinstance(k, tuple) else len(ids[k]) - 1 for k in told}  # a text gets one in front of it
+        for prompt in (a, ids[a], [a, b], [ids[a], ids[b]], [a, ids[b]]):
+            prompts = prompt if isinstance(prompt, list) and not isinstance(prompt[0], int) else [prompt]
+            keys = [p if isinstance(p, str) else tuple(p) for p in prompts for _ in range(2)]
+            for limit in (0, 1, 5):
+                plain = self.complete(prompt=prompt, n=2, max_tokens=limit).choices if limit else None
+                for logprobs in (OMIT, 0, 3):
+                    with self.subTest(prompt=prompt, limit=limit, logprobs=logprobs):
+                        whole = self.complete(prompt=prompt, n=2, max_tokens=limit, echo=True, logprobs=logprobs)
+                        said = [told[k] + (plain[i].text if limit else "") for i, k in enumerate(keys)]
+                        self.assertEqual([c.text for c in whole.choices], said)
+                        self.assertEqual({c.finish_reason for c in whole.choices}, {"length"})
+                        self.assertEqual(whole.usage.prompt_tokens,
+                                         sum(sent[k] + isinstance(k, str) for k in keys[::2]))
+                        self.assertEqual(whole.usage.completion_tokens, limit * len(keys))
+                        for c, key in zip(whole.choices, keys):
+                            self.echoed(c, sent[key], limit, logprobs)
+
+    def echoed(self, choice, n_sent, n_drawn, n_top):
+        """The four lists of a choice: the prompt's tokens first, of which the first has no numbers."""
+        p = choice.logprobs
+        if n_top is OMIT:
+            self.assertIsNone(p)
+            return
+        self.assertEqual("".join(p.tokens), choice.text)
+        self.assertEqual({len(p.tokens), len(p.token_logprobs), len(p.top_logprobs)}, {n_sent + n_drawn})
+        self.assertEqual(p.text_offset, [sum(map(len, p.tokens[:i])) for i in range(len(p.tokens))])
+        self.assertEqual((p.token_logprobs[0], p.top_logprobs[0]), (None, None))
+        for x, top in zip(p.token_logprobs[1:], p.top_logprobs[1:]):
+            self.assertLessEqual(x, 0)
+            self.assertEqual(len(top), n_top)
+            self.assertLessEqual(x, max(top.values(), default=0))
+
+    def test_text_echo_scores_are_those_of_drawing(self):
+        """A token of a prompt has the number it had when it was drawn in that place: the same bits."""
+        drawn = self.complete(logprobs=2, max_tokens=24).choices[0]
+        begin = self.ids("the water")
+        ids = begin + [ID[token] for token in drawn.logprobs.tokens]
+        scored = self.complete(prompt=ids, echo=True, logprobs=2, max_tokens=0).choices[0].logprobs
+        self.assertEqual(scored.tokens[len(begin):], drawn.logprobs.tokens)
+        self.assertEqual(scored.token_logprobs[len(begin):], drawn.logprobs.token_logprobs)
+        self.assertEqual(scored.top_logprobs[len(begin):], drawn.logprobs.top_logprobs)
+        both = self.complete(echo=True, logprobs=2, max_tokens=24).choices[0].logprobs
+        self.assertEqual(both.token_logprobs[1:], scored.token_logprobs[2:], "but for the BOS and the first")
+
+    def test_text_echo_as_the_harness_reads_it(self):
+        """lm-evaluation-harness: its own number of context tokens, up to but not with the one that is drawn."""
+        context, rest = self.ids("the water")[1:], self.ids(" of the people")[1:]
+        ask = {"max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
+        for more in ({}, {"logit_bias": {str(ID["</s>"]): 100}}):  # a drawn end is an entry too
+            for prompt in ([context + rest], "the water of the people"):
+                p = self.complete(prompt=prompt, **ask, **more).choices[0].logprobs
+                scores, tops = p.token_logprobs[len(context):-1], p.top_logprobs[len(context):-1]
+                self.assertEqual(p.tokens[len(context):-1], [PIECES[i] for i in rest])
+                self.assertEqual(len(scores), len(rest))
+                self.assertLess(sum(scores), 0)
+                self.assertTrue(all(x <= max(top.values()) for x, top in zip(scores, tops)))
+
+    def test_text_echo_special_words(self):
+        prompt = "<|im_start|>hi <s>a"
+        self.assertTrue(self.text(prompt=prompt, echo=True).startswith(prompt))
+        self.assertEqual(self.text(prompt=prompt, echo=True, logprobs=1, max_tokens=0), prompt)
+
+    def test_text_echo_never_cuts_a_character(self):
+        first, second = ([ID[f"<0x{b:02X}>"] for b in "日".encode()][part] for part in (slice(0, 2), slice(2, 3)))
+        hi = self.ids("hi")
+        self.assertEqual(self.text(prompt=hi + first + second, echo=True, max_tokens=0), "<s>hi日")
+        self.assertEqual(self.text(prompt=hi + first, echo=True, max_tokens=0), "<s>hi\ufffd")
+        whole = self.text(prompt=hi + first, echo=True, max_tokens=1, logit_bias={str(second[0]): 100})
+        self.assertEqual(whole, "<s>hi日")
+
+    def test_text_echo_of_a_long_prompt(self):
+        prompt = " ".join(["the water of the people"] * 380)
+        n = len(self.ids(prompt)) - 1
+        choice = self.complete(prompt=prompt, echo=True, logprobs=5, max_tokens=1).choices[0]
+        self.assertTrue(choice.text.startswith(prompt))
+        self.echoed(choice, n, 1, 5)
+        self.assertGreater(n, 1800)
 
     def test_text_max_tokens(self):
         long = self.text()
@@ -138,7 +223,10 @@ class Texts:
         bad = openai.BadRequestError
         for param, value in (("n", 9), ("logprobs", 21), ("logprobs", -1), ("prompt", []), ("prompt", [[]]), ("prompt", [1, "a"]),
                              ("prompt", [["a"]]), ("prompt", [100000]), ("prompt", [-1]),
-                             ("prompt", 5), ("temperature", -0.1), ("echo", "yes"), ("stop", ["a"] * 5)):
+                             ("prompt", 5), ("temperature", -0.1), ("echo", "yes"), ("stop", ["a"] * 5), ("max_tokens", 0)):
             self.refused(bad, ask(**{param: value}), param)
+        for param, value in (("max_tokens", -1), ("logprobs", 21), ("prompt", [100000]), ("prompt", [-1])):
+            self.refused(bad, ask(**{"echo": True, "logprobs": 1, param: value}), param)
+        self.refused(bad, ask(prompt="water " * 5000, echo=True, logprobs=5), code="context_length_exceeded")
         self.refused(bad, ask(prompt="water " * 5000), code="context_length_exceeded")
         self.refused(openai.NotFoundError, ask(model="none"), code="model_not_found")

@@ -121,6 +121,8 @@ static void test_texts(void **state)
     expect(RL_API_TEXT, "{" M "\"prompt\":[\"a\",\"b\"],\"n\":2}", 4,
            "{\"prompt\":\"b\",\"params\":{\"choice\":1}}");
     expect(RL_API_TEXT, "{" M "\"prompt\":[[1],[2,3]]}", 2, "{\"ids\":[2,3]}");
+    expect(RL_API_TEXT, "{" M "\"prompt\":[1,2],\"echo\":true,\"logprobs\":1,\"max_tokens\":0}", 1,
+           "{\"ids\":[1,2],\"echo\":true,\"params\":{\"max_tokens\":0,\"logprobs\":true}}");
     expect(RL_API_TEXT, "{" M "\"prompt\":\"x\",\"logprobs\":0}", 1,
            "{\"params\":{\"logprobs\":true,\"top_logprobs\":0}}");
     expect(RL_API_EMBED, "{" M "\"input\":\"x\"}", 1, "{\"input\":[\"x\"],\"kind\":\"embed\"}");
@@ -131,6 +133,26 @@ static void test_texts(void **state)
     expect(RL_API_TOKENIZE, "{" HI "}", 1,
            "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
     expect(RL_API_DETOKENIZE, "{" M "\"tokens\":[7]}", 1, "{\"ids\":[7]}");
+}
+
+/* Texts and ids side by side: a Request has one of the two, whichever was made before. */
+static void test_mixed_prompts(void **state)
+{
+    static const uint32_t order[] = { 0, 1, 0, 1 };
+    char param[RL_ASK_PARAM];
+    rl_ask ask;
+
+    (void)state;
+    assert_int_equal(read_as(RL_API_TEXT, "{" M "\"prompt\":[[2,3],\"b\"]}", &ask, param),
+                     REALM_OK);
+    for (size_t i = 0; i < RL_COUNT(order); i++) {
+        json_t *got = request(&ask, order[i]);
+
+        assert_int_equal(json_object_get(got, "ids") != NULL, order[i] == 0);
+        assert_int_equal(json_object_get(got, "prompt") != NULL, order[i] == 1);
+        json_decref(got);
+    }
+    rl_ask_deinit(&ask);
 }
 
 typedef struct bad {
@@ -201,6 +223,11 @@ static void test_bad(void **state)
         { RL_API_TEXT, "{" M "\"prompt\":[\"a\",7]}", "prompt" },
         { RL_API_TEXT, "{" M "\"prompt\":\"x\",\"logprobs\":true}", "logprobs" },
         { RL_API_TEXT, "{" M "\"prompt\":\"x\",\"best_of\":2}", "best_of" },
+        { RL_API_TEXT, "{" M "\"prompt\":\"x\",\"echo\":1}", "echo" },
+        { RL_API_TEXT, "{" M "\"prompt\":\"x\",\"max_tokens\":0}", "max_tokens" },
+        { RL_API_TEXT, "{" M "\"prompt\":\"x\",\"echo\":true,\"max_tokens\":-1}", "max_tokens" },
+        { RL_API_TEXT, "{" M "\"prompt\":\"x\",\"echo\":true,\"logprobs\":21}", "logprobs" },
+        { RL_API_CHAT, "{" HI ",\"echo\":true,\"max_tokens\":0}", "max_tokens" },
         { RL_API_EMBED, "{" M "\"input\":[]}", "input" },
         { RL_API_EMBED, "{" M "\"input\":\"\"}", "input" },
         { RL_API_EMBED, "{" M "\"input\":[\"a\",\"\"]}", "input" },
@@ -305,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_chat),  cmocka_unit_test(test_texts),
         cmocka_unit_test(test_bad),   cmocka_unit_test(test_depth),
         cmocka_unit_test(test_seeds), cmocka_unit_test(test_large_numbers),
+        cmocka_unit_test(test_mixed_prompts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

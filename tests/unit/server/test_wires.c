@@ -183,8 +183,9 @@ static void test_choices(void **state)
     json_t *e, *list;
 
     (void)state;
-    set_up(&b, RL_API_TEXT, &rl_wire_text,
-           "{\"model\":\"m\",\"prompt\":[\"a\",\"b\"],\"n\":2,\"echo\":true}");
+    set_up(
+        &b, RL_API_TEXT, &rl_wire_text,
+        "{\"model\":\"m\",\"prompt\":[\"a\",\"b\"],\"n\":2,\"echo\":true}"); /* told by the run */
     for (uint32_t i = 4; i-- > 0;) {
         add(&b, i, RL_REPLY_TEXT, i % 2 ? "odd" : "even", false);
         end(&b, i, 10, i, false);
@@ -193,11 +194,41 @@ static void test_choices(void **state)
     list = json_object_get(e, "choices");
     assert_int_equal(json_array_size(list), 4);
     expect(json_incref(json_array_get(list, 2)),
-           "{\"index\":2,\"text\":\"beven\",\"logprobs\":null,\"finish_reason\":\"stop\"}");
+           "{\"index\":2,\"text\":\"even\",\"logprobs\":null,\"finish_reason\":\"stop\"}");
     expect(json_incref(json_object_get(e, "usage")), /* of two prompts, and all choices */
            "{\"prompt_tokens\":20,\"completion_tokens\":6,\"total_tokens\":26,\"prompt_tokens_"
            "details\":{\"cached_tokens\":16}}");
     json_decref(e);
+    tear_down(&b);
+}
+
+/* In the place of an echoed prompt's first token nothing was predicted. */
+static void test_text_echo(void **state)
+{
+    bed b;
+
+    (void)state;
+    set_up(&b, RL_API_TEXT, &rl_wire_text,
+           "{\"model\":\"m\",\"prompt\":[5],\"logprobs\":1,\"echo\":true}");
+    for (int i = 0; i < 2; i++) {
+        add(&b, 0, RL_REPLY_EVENT,
+            "{\"event\":\"delta\",\"choice\":0,\"text\":\"\\u00e9b\\u00e9\",\"tokens\":["
+            "{\"id\":7,\"text\":\"\\u00e9\",\"bytes\":[195,169],\"logprob\":null,\"top\":null}"
+            "," TOKEN "]}",
+            i == 0);
+        if (i == 0)
+            expect(next(&b), "{\"index\":0,\"text\":\"\\u00e9b\\u00e9\",\"logprobs\":{"
+                             "\"tokens\":[\"\\u00e9\",\"b\\u00e9\"],"
+                             "\"token_logprobs\":[null,-0.5],"
+                             "\"top_logprobs\":[null,{\"b\\u00e9\":-0.5}],"
+                             "\"text_offset\":[0,1]},\"finish_reason\":null}");
+    }
+    end(&b, 0, 2, 0, false);
+    expect(whole(&b), "{\"index\":0,\"text\":\"\\u00e9b\\u00e9\",\"logprobs\":{"
+                      "\"tokens\":[\"\\u00e9\",\"b\\u00e9\"],"
+                      "\"token_logprobs\":[null,-0.5],"
+                      "\"top_logprobs\":[null,{\"b\\u00e9\":-0.5}],"
+                      "\"text_offset\":[3,4]},\"finish_reason\":\"stop\"}");
     tear_down(&b);
 }
 
@@ -285,8 +316,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chat_stream),   cmocka_unit_test(test_chat_tools),
         cmocka_unit_test(test_chat_logprobs), cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_text_logprobs), cmocka_unit_test(test_embeddings),
-        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_text_echo),     cmocka_unit_test(test_text_logprobs),
+        cmocka_unit_test(test_embeddings),    cmocka_unit_test(test_tokens),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
