@@ -143,7 +143,7 @@ class Texts:
         self.assertEqual(whole, "<s>hi日")
 
     def test_text_echo_of_a_long_prompt(self):
-        prompt = " ".join(["the water of the people"] * 380)
+        prompt = " ".join(["the water of the people"] * 80)
         n = len(self.ids(prompt)) - 1
         choice = self.complete(prompt=prompt, echo=True, logprobs=5, max_tokens=1).choices[0]
         self.assertTrue(choice.text.startswith(prompt))
