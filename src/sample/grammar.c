@@ -25,6 +25,9 @@ struct rl_grammar {
     uint32_t n_words;
     bool waiting, again; /* of a lazy one; else both false */
     rl_lead lead;
+    rl_grammar *other; /* owned: the text may still be inside this one; NULL: it may not */
+    uint32_t *words;   /* owned, with `other`: [n_words] what it allows */
+    rl_heads heads;    /* what a text inside `other`, or one that was, may not begin with */
 };
 
 /* ---- the vocabulary -------------------------------------------------------------------------- */
@@ -209,33 +212,67 @@ realm_status rl_grammar_new(rl_grammar **out, const rl_grammar_env *env, rl_gram
     return st;
 }
 
+/* The matcher and what is plain. NULL without memory. */
+static rl_grammar *clone_one(const rl_grammar *g)
+{
+    rl_grammar *c = wrap(llg_clone_matcher(g->llg), g->env);
+
+    if (!c)
+        return NULL;
+    c->waiting = g->waiting;
+    c->again = g->again;
+    c->lead = g->lead;
+    return c;
+}
+
 realm_status rl_grammar_clone(rl_grammar **out, const rl_grammar *g, realm_error *err)
 {
-    *out = wrap(llg_clone_matcher(g->llg), g->env);
-    if (!*out)
-        return realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
-    (*out)->waiting = g->waiting;
-    (*out)->again = g->again;
-    (*out)->lead = g->lead;
-    return REALM_OK;
+    rl_grammar *c = clone_one(g);
+    bool ok = c && rl_heads_dup(&c->heads, &g->heads);
+
+    if (ok && g->other) {
+        c->other = clone_one(g->other);
+        c->words = rl_alloc_array(g->n_words, sizeof *c->words);
+        ok = c->other && c->words;
+    }
+    *out = ok ? c : NULL;
+    if (ok)
+        return REALM_OK;
+    rl_grammar_free(c);
+    return realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
 }
 
 void rl_grammar_free(rl_grammar *g)
 {
-    if (g)
-        llg_free_matcher(g->llg);
+    if (!g)
+        return;
+    rl_grammar_free(g->other);
+    rl_free(g->words);
+    rl_heads_deinit(&g->heads);
+    llg_free_matcher(g->llg);
     rl_free(g);
 }
 
-realm_status rl_grammar_mask(rl_grammar *g, uint32_t *mask, realm_error *err)
+static realm_status mask_one(rl_grammar *g, uint32_t *mask, realm_error *err)
 {
-    if (g->waiting) {
-        memset(mask, 0xff, g->n_words * sizeof *mask);
-        return REALM_OK;
-    }
     if (llg_matcher_compute_mask_into(g->llg, mask, g->n_words * sizeof *mask) == 0)
         return REALM_OK;
     return failed(g, "the grammar is too much work", err);
+}
+
+static bool is_over(const rl_grammar *g)
+{
+    return llg_matcher_is_stopped(g->llg) && !llg_matcher_is_error(g->llg);
+}
+
+static realm_status accept_one(rl_grammar *g, uint32_t id, realm_error *err)
+{
+    /* Where the text can only end, the parser has stopped by itself and takes nothing more. */
+    if (is_over(g) && rl_vocab_is_eog(g->env->vocab, id))
+        return REALM_OK;
+    if (is_over(g) || llg_matcher_consume_token(g->llg, id) != 0)
+        return failed(g, "the grammar does not allow the id", err);
+    return REALM_OK;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -257,11 +294,6 @@ realm_status rl_grammar_lazy(rl_grammar *g, const rl_grammar_wait *w, realm_erro
 bool rl_grammar_waits(const rl_grammar *g)
 {
     return g->waiting;
-}
-
-static bool is_over(const rl_grammar *g)
-{
-    return llg_matcher_is_stopped(g->llg) && !llg_matcher_is_error(g->llg);
 }
 
 /* Back to its beginning; never from an error. */
@@ -307,14 +339,132 @@ static realm_status accept_waiting(rl_grammar *g, uint32_t id, realm_error *err)
     return st;
 }
 
+/* ---- one of two ------------------------------------------------------------------------------ */
+
+realm_status rl_grammar_either(rl_grammar *g, rl_grammar *other, const rl_head *heads, uint32_t n,
+                               realm_error *err)
+{
+    uint32_t *words;
+
+    for (uint32_t i = 0; i < n; i++)
+        if (heads[i].n == 0 || heads[i].n > RL_HEAD_MAX)
+            return realm_fail(err, REALM_EINVAL, "a head of %u bytes: 1 to %u are taken",
+                              heads[i].n, RL_HEAD_MAX);
+    words = rl_alloc_array(g->n_words, sizeof *words);
+    if (!words || !rl_heads_init(&g->heads, heads, n)) {
+        rl_free(words);
+        return realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
+    }
+    g->words = words;
+    g->other = other;
+    return REALM_OK;
+}
+
+/* From words, what `other` allows, those ids go that would give its text a head, but for the ones
+ * in `calls`, which g allows too (NULL: none). Few ids are so long that they must be looked at. */
+static void forbid_heads(const rl_grammar *g, uint32_t *words, const uint32_t *calls)
+{
+    uint32_t n_tokens = rl_vocab_get_info(g->env->vocab)->n_tokens;
+    size_t least = rl_heads_least(&g->heads);
+
+    for (uint32_t id = 0; id < n_tokens && g->heads.n > 0; id++) {
+        uint32_t i = id / 32, bit = 1u << id % 32;
+        rl_text t;
+
+        if (!(words[i] & bit) || (calls && calls[i] & bit))
+            continue;
+        t = rl_token_bytes(g->env->vocab, id);
+        if (t.n >= least && rl_heads_would(&g->heads, t.p, t.n))
+            words[i] &= ~bit;
+    }
+}
+
+static realm_status mask_either(rl_grammar *g, uint32_t *mask, realm_error *err)
+{
+    realm_status st = mask_one(g, mask, err);
+
+    if (st == REALM_OK)
+        st = mask_one(g->other, g->words, err);
+    if (st != REALM_OK)
+        return st;
+    forbid_heads(g, g->words, mask);
+    for (uint32_t i = 0; i < g->n_words; i++)
+        mask[i] |= g->words[i];
+    return REALM_OK;
+}
+
+/* The text is g's own. */
+static void leave_other(rl_grammar *g)
+{
+    rl_grammar_free(g->other);
+    g->other = NULL;
+    g->heads.n = 0;
+}
+
+/* The text is the other's: g is that one from here on, but for the heads. */
+static void become_other(rl_grammar *g)
+{
+    LlgMatcher *own = g->llg;
+
+    g->llg = g->other->llg;
+    g->other->llg = own;
+    rl_grammar_free(g->other);
+    g->other = NULL;
+}
+
+static bool may_accept(rl_grammar *g, uint32_t id)
+{
+    if (is_over(g))
+        return rl_vocab_is_eog(g->env->vocab, id);
+    return llg_matcher_validate_tokens(g->llg, &id, 1) == 1;
+}
+
+/* Both go on while both may; a head ends that. */
+static realm_status accept_either(rl_grammar *g, uint32_t id, bool headed, realm_error *err)
+{
+    bool own = may_accept(g, id), others = !headed && may_accept(g->other, id);
+    realm_status st = REALM_OK;
+
+    if (own && others)
+        st = accept_one(g->other, id, err);
+    else if (others)
+        become_other(g);
+    else
+        leave_other(g);
+    return st == REALM_OK ? accept_one(g, id, err) : st;
+}
+
+/* ---- a step ---------------------------------------------------------------------------------- */
+
+realm_status rl_grammar_mask(rl_grammar *g, uint32_t *mask, realm_error *err)
+{
+    realm_status st;
+
+    if (g->waiting) {
+        memset(mask, 0xff, g->n_words * sizeof *mask);
+        return REALM_OK;
+    }
+    if (g->other)
+        return mask_either(g, mask, err);
+    st = mask_one(g, mask, err);
+    if (st == REALM_OK)
+        forbid_heads(g, mask, NULL);
+    return st;
+}
+
 realm_status rl_grammar_accept(rl_grammar *g, uint32_t id, realm_error *err)
 {
+    rl_text t = rl_token_bytes(g->env->vocab, id);
+    bool headed;
+    realm_status st;
+
     if (g->waiting)
         return accept_waiting(g, id, err);
-    /* Where the text can only end, the parser has stopped by itself and takes nothing more. */
-    if (is_over(g) && rl_vocab_is_eog(g->env->vocab, id))
-        return REALM_OK;
-    if (is_over(g) || llg_matcher_consume_token(g->llg, id) != 0)
-        return failed(g, "the grammar does not allow the id", err);
-    return g->again && is_over(g) ? rewind_text(g, err) : REALM_OK;
+    headed = rl_heads_add(&g->heads, t.p, t.n);
+    if (g->other)
+        return accept_either(g, id, headed, err);
+    if (headed)
+        return realm_fail(err, REALM_EINVAL, "the grammar does not allow the id");
+    st = accept_one(g, id, err);
+    return st == REALM_OK && g->again && is_over(g) ? rewind_text(g, err) : st;
 }

@@ -13,6 +13,7 @@
 #ifndef RL_SAMPLE_GRAMMAR_H
 #define RL_SAMPLE_GRAMMAR_H
 
+#include "sample/heads.h"
 #include "sample/lead.h"
 #include "sample/sample.h"
 #include "token/token.h"
@@ -52,6 +53,13 @@ typedef struct rl_grammar_wait {
 realm_status rl_grammar_lazy(rl_grammar *g, const rl_grammar_wait *w,
                              realm_error *err) REALM_MUST_USE;
 bool rl_grammar_waits(const rl_grammar *g); /* every id may come now */
+
+/* Makes of two new grammars of one env a choice: a text is inside g, or inside `other`, which is
+ * taken. heads [n]: how texts of g begin, each 1..RL_HEAD_MAX bytes; what begins so is never
+ * `other`'s, so the beginning of a text tells which of the two it is.
+ * -> OK | EINVAL (a head's length) | ENOMEM; on failure nothing is taken */
+realm_status rl_grammar_either(rl_grammar *g, rl_grammar *other, const rl_head *heads, uint32_t n,
+                               realm_error *err) REALM_MUST_USE;
 
 /* Sets the bits of the ids that may come next. mask [ceil(n_tokens / 32)]
  * -> OK | EINVAL (too much work for this step) */
