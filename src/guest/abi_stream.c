@@ -13,9 +13,8 @@
 #define PIECE     1024u          /* bytes of text in one event */
 #define EVENT_MAX ((size_t)8192) /* a piece whose every byte is escaped, and its frame */
 
-/* Tokens of one event: with all alternatives 21 entries, each with so many bytes of text escaped
- * and as numbers, so that an event stays below what a reply takes at once. */
-#define TOKENS_MAX (RL_STREAM_TOP + 1)
+/* Tokens of one event: RL_EVENT_TOKENS entries in all, each with so many bytes of text escaped and
+ * as numbers, so that an event stays below what a reply takes at once. */
 #define TOKEN_TEXT 256u
 #define TOKENS_CAP ((size_t)64 << 10) /* of such an event */
 
@@ -116,7 +115,7 @@ static int64_t read_around(rl_call *c, rl_gstream *s, char *out, size_t cap)
 
     do
         r = rl_gstream_read_item(c, s, &item, cap);
-    while (r > 0 && item.part != RL_TOOL_TEXT);
+    while (r > 0 && (item.part != RL_TOOL_TEXT || item.n == 0));
     if (r <= 0)
         return r;
     memcpy(out, item.p, item.n);
@@ -161,7 +160,7 @@ static void open_event(rl_json *j, rl_buf *b, const char *kind, uint32_t choice)
 typedef struct piece {
     char text[PIECE];
     size_t n;
-    rl_stream_token tokens[TOKENS_MAX];
+    rl_stream_token tokens[RL_EVENT_TOKENS];
     uint32_t n_tokens;
 } piece;
 
@@ -210,28 +209,13 @@ static void put_token(rl_json *j, const rl_gstream *s, const rl_stream_token *t)
     rl_json_end_object(j);
 }
 
-static void put_delta(rl_buf *b, uint32_t choice, const rl_gstream *s, const piece *p)
-{
-    rl_json j;
-
-    open_event(&j, b, "delta", choice);
-    rl_json_stringn(&j, "text", p->text, p->n);
-    if (s->logprobs)
-        rl_json_array(&j, "tokens");
-    for (uint32_t i = 0; i < p->n_tokens; i++)
-        put_token(&j, s, &p->tokens[i]);
-    if (s->logprobs)
-        rl_json_end_array(&j);
-    rl_json_end_object(&j);
-}
-
 /* The next piece, at most cap bytes of text. -> 1 there is one, or rl_gstream_read's answer */
 static int64_t next_piece(rl_call *c, rl_gstream *s, piece *p, size_t cap)
 {
     int64_t r;
 
     RL_ASSERT(s);
-    p->n_tokens = s->logprobs ? TOKENS_MAX / (1 + s->n_top) : 0;
+    p->n_tokens = s->logprobs ? RL_EVENT_TOKENS / (1 + s->n_top) : 0;
     r = s->logprobs ? rl_gstream_read_tokens(c, s, p->text, cap, p->tokens, &p->n_tokens)
                     : rl_gstream_read(c, s, p->text, cap);
     if (r < 0)
@@ -257,7 +241,7 @@ static void put_id(rl_json *j)
 }
 
 /* Text, the beginning of a call, or a piece of its arguments. */
-static void put_item(rl_buf *b, uint32_t choice, const rl_tool_item *item)
+static void put_item(rl_buf *b, uint32_t choice, const rl_gstream *s, const rl_tool_item *item)
 {
     bool text = item->part == RL_TOOL_TEXT;
     rl_json j;
@@ -271,6 +255,12 @@ static void put_item(rl_buf *b, uint32_t choice, const rl_tool_item *item)
         rl_json_string(&j, "args", "");
     } else {
         rl_json_stringn(&j, text ? "text" : "args", item->p, item->n);
+    }
+    if (text && s->logprobs) {
+        rl_json_array(&j, "tokens");
+        for (uint32_t i = 0; i < item->n_tokens; i++)
+            put_token(&j, s, &item->tokens[i]);
+        rl_json_end_array(&j);
     }
     rl_json_end_object(&j);
 }
@@ -326,14 +316,18 @@ static int64_t put_next(rl_call *c, rl_gstream *s, rl_buf *b, uint32_t choice, s
     if (s->tools) {
         r = rl_gstream_read_item(c, s, &item, cap);
         if (r > 0)
-            put_item(b, choice, &item);
+            put_item(b, choice, s, &item);
         return r;
     }
     r = s->state == RL_GSTREAM_TEXT ? next_piece(c, s, &p, cap) : 0;
-    if (r > 0 && plain)
+    if (r > 0 && plain) {
         (void)rl_buf_add(b, p.text, p.n);
-    else if (r > 0)
-        put_delta(b, choice, s, &p);
+    } else if (r > 0) {
+        item = (rl_tool_item){
+            .part = RL_TOOL_TEXT, .p = p.text, .n = p.n, .tokens = p.tokens, .n_tokens = p.n_tokens
+        };
+        put_item(b, choice, s, &item);
+    }
     return r;
 }
 

@@ -148,7 +148,8 @@ static realm_status start(rl_gstream *s, rl_seq *seq, rl_sampler *sampler, rl_ge
     g->ids = NULL;
     g->echo_text = NULL;
     if (g->tools)
-        rl_tool_reader_init(&s->reader, g->tools);
+        rl_tool_reader_init(&s->reader, g->tools,
+                            g->logprobs ? RL_EVENT_TOKENS / (1 + g->n_top) : 0);
     s->tools = g->tools;
     g->tools = NULL;
     s->lm = rl_lm_ref(rl_seq_lm(seq));
@@ -389,45 +390,66 @@ int64_t rl_gstream_read_tokens(rl_call *c, rl_gstream *s, char *out, size_t cap,
 
 /* ---- streams with tools ---------------------------------------------------------------------- */
 
+/* What is there now goes to the reader: text or, with logprobs, one token and its text, so that the
+ * reader knows where it stands. -> true: there was something */
+static bool feed(rl_gstream *s)
+{
+    char piece[1024]; /* holds any character: reading fails without memory alone */
+    rl_stream_token token;
+    uint32_t n_tokens = 0;
+    size_t n = 0;
+    realm_status st;
+
+    if (s->logprobs)
+        st = rl_stream_read_tokens(s->stream, piece, sizeof piece, &n, &token, 1, &n_tokens);
+    else
+        st = rl_stream_read(s->stream, piece, sizeof piece, &n);
+    if (n > 0)
+        rl_tool_reader_add(&s->reader, piece, n);
+    if (n_tokens > 0)
+        rl_tool_reader_add_token(&s->reader, &token);
+    if (st != REALM_OK)
+        s->reader.in.failed = true;
+    return n > 0 || n_tokens > 0 || st != REALM_OK;
+}
+
+/* The end is asked for after the text, as in rl_gstream_read. */
 int64_t rl_gstream_read_item(rl_call *c, rl_gstream *s, rl_tool_item *item, size_t cap)
 {
-    char piece[1024];
-    int64_t r = 1;
+    int64_t r;
 
-    while (r >= 0) {
+    for (;;) {
         if (rl_tool_reader_next(&s->reader, item, cap))
-            return item->n > 0 ? 1
-                               : rl_call_fail(c, REALM_ESPACE,
-                                              "the next character does not fit %zu bytes", cap);
+            return item->n > 0 || item->n_tokens > 0
+                       ? 1
+                       : rl_call_fail(c, REALM_ESPACE, "the next character does not fit %zu bytes",
+                                      cap);
         if (s->reader.in.failed)
             return rl_call_fail(c, REALM_ENOMEM, "no memory for a stream's text");
         if (s->state != RL_GSTREAM_TEXT)
             return 0;
-        r = rl_gstream_read(c, s, piece, sizeof piece);
-        if (r > 0)
-            rl_tool_reader_add(&s->reader, piece, (size_t)r);
-        else if (r == 0)
-            rl_tool_reader_end(&s->reader);
+        if (feed(s))
+            continue;
+        if (!rl_stream_ended(s->stream, &s->end))
+            return RL_PARKED;
+        r = at_end(c, s);
+        if (r != 0)
+            return r;
+        rl_tool_reader_end(&s->reader);
     }
-    return r;
 }
 
 /* Text that is held back, since it could become a call, is nothing to read yet. */
 bool rl_gstream_ready(rl_gstream *s)
 {
-    char piece[1024];
-    size_t n = 1;
-
     if (s->state != RL_GSTREAM_TEXT)
         return true;
     if (!s->tools)
         return rl_stream_readable(s->stream);
-    while (n > 0 && !s->reader.in.failed && !rl_tool_reader_ready(&s->reader)) {
-        if (rl_stream_read(s->stream, piece, sizeof piece, &n) != REALM_OK)
-            return true;
-        rl_tool_reader_add(&s->reader, piece, n);
-    }
-    return n > 0 || rl_stream_ended(s->stream, NULL);
+    while (!s->reader.in.failed && !rl_tool_reader_ready(&s->reader))
+        if (!feed(s))
+            return rl_stream_ended(s->stream, NULL);
+    return true;
 }
 
 /* As OpenAI has it: a call that was asked for by name ends like any text. */

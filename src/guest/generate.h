@@ -12,6 +12,8 @@
 
 #define RL_DEFAULT_TOKENS 512u
 #define RL_MAX_STOPS      16u
+/* Tokens and their alternatives in one event: one token with all of them. */
+#define RL_EVENT_TOKENS (RL_STREAM_TOP + 1)
 
 /* What to generate. The zero value of params is greedy. */
 typedef struct rl_gen {
@@ -85,9 +87,9 @@ int64_t rl_gstream_read(rl_call *c, rl_gstream *s, char *out, size_t cap);
 int64_t rl_gstream_read_tokens(rl_call *c, rl_gstream *s, char *out, size_t cap,
                                rl_stream_token *tokens, uint32_t *n_tokens);
 
-/* The same for a stream with tools: text of at most cap bytes, or parts of calls. The reader may
- * still have items when the stream has ended. -> 1: *item is one; 0: the end; RL_PARKED; or the
- * call's answer */
+/* The same for a stream with tools: text of at most cap bytes, with its tokens if there are
+ * logprobs, or parts of calls. The reader may still have items when the stream has ended. -> 1:
+ * *item is one; 0: the end; RL_PARKED; or the call's answer */
 int64_t rl_gstream_read_item(rl_call *c, rl_gstream *s, rl_tool_item *item, size_t cap);
 bool rl_gstream_ready(rl_gstream *s); /* to be read, or over */
 /* Why it ended, once it has: stop | length | tool_calls */

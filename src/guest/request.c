@@ -278,41 +278,33 @@ static realm_status read_grammar(rl_grammar **out, rl_lm *lm, const json_t *root
 
 /* ---- tools ----------------------------------------------------------------------------------- */
 
-/* What cannot go together with calls. That the model must call wins over the form of a text. */
-static realm_status check_beside(const rl_gen *g, const json_t *root, realm_error *err)
-{
-    if (!json_is_array(json_object_get(root, "messages")))
-        return realm_fail(err, REALM_EINVAL, "tools need messages, not a prompt or ids");
-    if (g->logprobs)
-        return realm_fail(err, REALM_EUNSUPPORTED,
-                          "logprobs beside tools are not offered: leave one of them out");
-    for (size_t i = 0; i < N_GRAMMARS && g->tools->choice == RL_TOOL_AUTO; i++)
-        if (param(root, grammar_keys[i]))
-            return realm_fail(err, REALM_EUNSUPPORTED,
-                              "%s (a response format) beside tools needs the tool_choice none or "
-                              "required",
-                              grammar_keys[i]);
-    return REALM_OK;
-}
-
-/* A model without an end token has no grammars: then calls are read as they come. */
+/* A model without an end token has no grammars: then calls are read as they come. That the model
+ * must call wins over the form of a text; where it may choose, the reply is one of both. */
 static realm_status read_tools(rl_gen *g, rl_lm *lm, const json_t *root, realm_error *err)
 {
     realm_error why;
     const rl_grammar_env *env;
+    rl_grammar *form = NULL;
     realm_status st = rl_tools_read(&g->tools, root, rl_lm_chat(lm, &why), rl_lm_vocab(lm), err);
 
     if (st != REALM_OK || !g->tools)
         return st;
-    st = check_beside(g, root, err);
-    if (st != REALM_OK)
-        return st;
+    if (!json_is_array(json_object_get(root, "messages")))
+        return realm_fail(err, REALM_EINVAL, "tools need messages, not a prompt or ids");
+    if (g->tools->choice == RL_TOOL_AUTO)
+        st = read_grammar(&form, lm, root, err);
+    g->tools->formed = form != NULL;
     env = rl_lm_grammar(lm, &why);
-    if (env)
-        return rl_tools_grammar(&g->grammar, g->tools, json_object_get(root, "tools"), env, err);
-    if (g->tools->choice == RL_TOOL_AUTO && why.status == REALM_EUNSUPPORTED)
-        return REALM_OK;
-    return realm_fail(err, why.status, "%s", why.text);
+    if (st == REALM_OK && env)
+        st = rl_tools_grammar(&g->grammar, g->tools, json_object_get(root, "tools"), env, err);
+    else if (st == REALM_OK &&
+             !(g->tools->choice == RL_TOOL_AUTO && why.status == REALM_EUNSUPPORTED))
+        st = realm_fail(err, why.status, "%s", why.text);
+    if (st == REALM_OK && form)
+        st = rl_tools_or_form(g->grammar, form, g->tools, err);
+    if (st != REALM_OK)
+        rl_grammar_free(form);
+    return st;
 }
 
 /* ---- the prompt ------------------------------------------------------------------------------ */

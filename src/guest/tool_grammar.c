@@ -2,8 +2,10 @@
  * around the arguments is fixed text, written as models were taught to write it. */
 #include "guest/tools.h"
 
+#include "base/alloc.h"
 #include "base/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SOURCE_MAX ((size_t)1 << 20) /* the parser's own limit is lower */
@@ -65,20 +67,32 @@ static void put_open(rl_buf *b, const rl_tools *t)
 
 static const char head[] = "{\"name\": \"";
 
+/* {"name": "f", "arguments": */
+static int print_head(const rl_tools *t, uint32_t i, char *out, size_t cap)
+{
+    return snprintf(out, cap, "%s%s\", \"%s\": ", head, t->names[i], t->format->args);
+}
+
+bool rl_tools_head(const rl_tools *t, uint32_t i, rl_head *out)
+{
+    const char *marker = t->format->marker;
+
+    if (i >= (marker[0] ? 1 : t->n))
+        return false;
+    out->n = (uint32_t)(marker[0] ? snprintf(out->text, sizeof out->text, "%s", marker)
+                                  : print_head(t, i, out->text, sizeof out->text));
+    return true;
+}
+
 /* c0: "{\"name\": \"f\", \"arguments\": " a0 "}"   (from: how much of the head is there already) */
 static void put_call(rl_buf *b, const rl_tools *t, char rule, uint32_t i, size_t from)
 {
-    rl_buf text;
+    char text[RL_HEAD_MAX];
+    int n = print_head(t, i, text, sizeof text);
 
-    rl_buf_init(&text, 1024);
-    (void)rl_buf_addf(&text, "%s%s\", \"%s\": ", head + from, t->names[i], t->format->args);
     (void)rl_buf_addf(b, "%c%u: ", rule, i);
-    if (text.failed)
-        b->failed = true;
-    else
-        put_string(b, text.data, text.len);
+    put_string(b, text + from, (size_t)n - from);
     (void)rl_buf_addf(b, "a%u \"}\"\n", i);
-    rl_buf_deinit(&text);
 }
 
 static bool is_wanted(const rl_tools *t, uint32_t i)
@@ -110,10 +124,15 @@ static const char *lead_of(const rl_tool_format *f)
     return f->marker[0] ? f->marker : head;
 }
 
+static bool is_lazy(const rl_tools *t)
+{
+    return t->choice == RL_TOOL_AUTO && !t->formed;
+}
+
 static void put_rules(rl_buf *b, const rl_tools *t)
 {
     const rl_tool_format *f = t->format;
-    bool lazy = t->choice == RL_TOOL_AUTO;
+    bool lazy = is_lazy(t);
     bool cut = lazy && !f->marker[0];               /* the first call's head was there already */
     bool more = t->parallel && !(lazy && f->again); /* else it waits again */
 
@@ -200,7 +219,7 @@ static realm_status compile(rl_grammar **out, const rl_tools *t, const rl_buf *s
     realm_error why;
     realm_status st = rl_grammar_new(out, env, RL_GRAMMAR_LARK, source->data, source->len, &why);
 
-    if (st == REALM_OK && t->choice == RL_TOOL_AUTO)
+    if (st == REALM_OK && is_lazy(t))
         st = rl_grammar_lazy(*out, &wait, &why);
     return st == REALM_OK ? REALM_OK : realm_fail(err, st, "tools: %.200s", why.text);
 }
@@ -220,5 +239,21 @@ realm_status rl_tools_grammar(rl_grammar **out, const rl_tools *t, const json_t 
     if (st == REALM_OK)
         st = compile(out, t, &source, env, err);
     rl_buf_deinit(&source);
+    return st;
+}
+
+realm_status rl_tools_or_form(rl_grammar *calls, rl_grammar *form, const rl_tools *t,
+                              realm_error *err)
+{
+    rl_head *heads = rl_alloc_array(t->n, sizeof *heads);
+    uint32_t n = 0;
+    realm_status st;
+
+    if (!heads)
+        return realm_fail(err, REALM_ENOMEM, "no memory for the tools");
+    while (rl_tools_head(t, n, heads + n))
+        n++;
+    st = rl_grammar_either(calls, form, heads, n, err);
+    rl_free(heads);
     return st;
 }

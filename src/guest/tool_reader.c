@@ -23,24 +23,35 @@ static bool starts_bare(const rl_tool_format *f)
     return f->bare || f->marker[0] == 0;
 }
 
-void rl_tool_reader_init(rl_tool_reader *r, const rl_tools *tools)
+void rl_tool_reader_init(rl_tool_reader *r, const rl_tools *tools, uint32_t most_tokens)
 {
-    *r = (rl_tool_reader){ .tools = tools };
-    r->place = starts_bare(tools->format) ? RL_TOOL_AT_START : RL_TOOL_IN_TEXT;
+    *r = (rl_tool_reader){ .tools = tools, .most_tokens = most_tokens };
+    r->place = tools->formed                ? RL_TOOL_AT_HEAD
+               : starts_bare(tools->format) ? RL_TOOL_AT_START
+                                            : RL_TOOL_IN_TEXT;
     rl_buf_init(&r->in, IN_MAX);
+    rl_held_init(&r->held);
 }
 
 void rl_tool_reader_deinit(rl_tool_reader *r)
 {
     rl_buf_deinit(&r->in);
+    rl_held_deinit(&r->held);
 }
 
 void rl_tool_reader_add(rl_tool_reader *r, const char *p, size_t n)
 {
     if (r->at > 0)
         rl_buf_consume(&r->in, r->at);
+    r->passed += r->at;
     r->at = 0;
     (void)rl_buf_add(&r->in, p, n);
+}
+
+void rl_tool_reader_add_token(rl_tool_reader *r, const rl_stream_token *t)
+{
+    if (!rl_held_add(&r->held, t, r->passed + r->in.len))
+        r->in.failed = true;
 }
 
 void rl_tool_reader_end(rl_tool_reader *r)
@@ -125,11 +136,18 @@ static size_t read_head(const rl_tool_reader *r, const char *p, size_t n, size_t
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
+/* The next n bytes are no text, nor their tokens a text's. */
+static void pass_over(rl_tool_reader *r, size_t n)
+{
+    r->at += n;
+    rl_held_drop(&r->held, r->passed + r->at);
+}
+
 static step begin_call(rl_tool_reader *r, size_t args, rl_tool_item *item)
 {
     item->part = RL_TOOL_BEGIN;
     item->index = r->n_calls++;
-    r->at += args;
+    pass_over(r, args);
     r->depth = 0;
     r->quoted = r->escaped = r->told = false;
     r->place = RL_TOOL_IN_ARGS;
@@ -152,22 +170,32 @@ static step give(rl_tool_reader *r, rl_tool_part part, size_t n, size_t cap, rl_
     return GIVEN;
 }
 
+/* The item ends before a token that would be one too many. */
 static step give_text(rl_tool_reader *r, size_t n, size_t cap, rl_tool_item *item)
 {
     step s = give(r, RL_TOOL_TEXT, n, cap, item);
+    uint64_t at = r->passed + r->at, to = at + item->n;
 
-    if (s == GIVEN) {
-        r->at += item->n;
-        r->told = true;
-        r->plain -= r->plain < item->n ? r->plain : item->n;
-    }
-    return s;
+    if (s != GIVEN || item->n == 0)
+        return s;
+    item->n_tokens = rl_held_take(&r->held, &to, r->most_tokens, &item->tokens);
+    item->n = to > at ? (size_t)(to - at) : 0;
+    r->at += item->n;
+    r->told = true;
+    r->plain -= r->plain < item->n ? r->plain : item->n;
+    return GIVEN;
+}
+
+/* No more can be held back. */
+static bool must_go_on(const rl_tool_reader *r)
+{
+    return r->ended || rl_held_full(&r->held);
 }
 
 /* More text could still make a call of what stands here. */
 static bool may_become(const rl_tool_reader *r, size_t answer, size_t held)
 {
-    return answer == NEED && !r->ended && held <= RL_TOOL_HOLD;
+    return answer == NEED && !must_go_on(r) && held <= RL_TOOL_HOLD;
 }
 
 /* Where the marker stands; else where the text's end could be its beginning; else n. */
@@ -213,10 +241,10 @@ static step in_text(rl_tool_reader *r, size_t cap, rl_tool_item *item)
         r->plain = mark + len;
         return AGAIN;
     }
-    if (!r->ended)
+    if (!must_go_on(r))
         return NONE;
-    if (mark == n && r->n_calls > 0 && !r->told) /* white space behind the last call */
-        r->at = r->in.len;
+    if (r->ended && mark == n && r->n_calls > 0 && !r->told) /* white space behind the last call */
+        pass_over(r, n);
     r->plain = r->in.len - r->at;
     return r->plain > 0 ? AGAIN : NONE;
 }
@@ -233,6 +261,29 @@ static step at_start(rl_tool_reader *r, rl_tool_item *item)
     if (may_become(r, args, n))
         return NONE;
     r->place = RL_TOOL_IN_TEXT;
+    return AGAIN;
+}
+
+/* Where a head is whole, the format's own way of reading goes on. */
+static step at_head(rl_tool_reader *r)
+{
+    const char *p = r->in.data + r->at;
+    size_t n = r->in.len - r->at;
+    bool may = false;
+    rl_head head;
+
+    for (uint32_t i = 0; rl_tools_head(r->tools, i, &head); i++) {
+        if (memcmp(p, head.text, n < head.n ? n : head.n) != 0)
+            continue;
+        may = true;
+        if (n < head.n)
+            continue;
+        r->place = r->tools->format->marker[0] ? RL_TOOL_IN_TEXT : RL_TOOL_AT_START;
+        return AGAIN;
+    }
+    if (may && !must_go_on(r))
+        return NONE;
+    r->place = RL_TOOL_ALL_TEXT;
     return AGAIN;
 }
 
@@ -265,7 +316,7 @@ static step in_args(rl_tool_reader *r, size_t cap, rl_tool_item *item)
 
     if (s == GIVEN) {
         item->n = scan_args(r, item->p, item->n);
-        r->at += item->n;
+        pass_over(r, item->n);
     }
     return s;
 }
@@ -288,20 +339,42 @@ static step behind(rl_tool_reader *r, rl_tool_item *item)
     /* without its closing mark it was a bare call, and another one may follow */
     r->place = close == NO && f->bare ? RL_TOOL_AT_START : RL_TOOL_IN_TEXT;
     if (close == NEED) /* the text was cut in the frame */
-        r->at = r->in.len;
+        pass_over(r, n);
     else if (close < NO)
-        r->at += close;
+        pass_over(r, close);
     else if (brace < NO)
-        r->at += brace;
+        pass_over(r, brace);
     return AGAIN;
+}
+
+/* Tokens behind the last text of all: those that have none themselves. */
+static step give_rest(rl_tool_reader *r, rl_tool_item *item)
+{
+    bool in_call = r->place == RL_TOOL_IN_ARGS || r->place == RL_TOOL_BEHIND;
+    uint64_t to = r->passed + r->in.len + 1;
+
+    if (r->at < r->in.len || !must_go_on(r))
+        return NONE;
+    if (in_call || (r->ended && r->n_calls > 0 && !r->told))
+        rl_held_drop(&r->held, UINT64_MAX);
+    *item = (rl_tool_item){ .part = RL_TOOL_TEXT, .p = "" };
+    item->n_tokens = rl_held_take(&r->held, &to, r->most_tokens, &item->tokens);
+    return item->n_tokens > 0 ? GIVEN : NONE;
 }
 
 bool rl_tool_reader_next(rl_tool_reader *r, rl_tool_item *item, size_t cap)
 {
     step s = AGAIN;
 
+    *item = (rl_tool_item){ .part = RL_TOOL_TEXT };
     while (s == AGAIN && r->at < r->in.len) {
         switch (r->place) {
+        case RL_TOOL_AT_HEAD:
+            s = at_head(r);
+            break;
+        case RL_TOOL_ALL_TEXT:
+            s = give_text(r, r->in.len - r->at, cap, item);
+            break;
         case RL_TOOL_AT_START:
             s = at_start(r, item);
             break;
@@ -316,6 +389,8 @@ bool rl_tool_reader_next(rl_tool_reader *r, rl_tool_item *item, size_t cap)
             break;
         }
     }
+    if (s != GIVEN)
+        s = give_rest(r, item);
     return s == GIVEN;
 }
 

@@ -7,6 +7,7 @@
 #include "guest/tool_format.h"
 
 #include "sample/grammar.h"
+#include "sample/heads.h"
 
 #include <jansson.h>
 
@@ -23,6 +24,7 @@ typedef struct rl_tools {
     const rl_tool_format *format;
     rl_tool_choice choice;
     bool parallel; /* more than one call may be made */
+    bool formed;   /* with AUTO: a reply without calls has a form, a grammar of its own */
     uint32_t n, only;
     char (*names)[RL_TOOL_NAME + 1];  /* owned; [n] */
     uint32_t mark_ids[RL_TOOL_MARKS]; /* control tokens of the format's marks, or RL_NO_TOKEN */
@@ -36,10 +38,16 @@ realm_status rl_tools_read(rl_tools **out, const json_t *root, const rl_chat *ch
 void rl_tools_free(rl_tools *t); /* NULL is fine */
 bool rl_tools_has(const rl_tools *t, const char *name, size_t n);
 
-/* tool_grammar.c: the grammar of the calls. With AUTO it waits for the format's marker. `list` is
- * the Request's tools. -> OK | EINVAL (a schema does not compile) | ETOOBIG | ENOMEM */
+/* tool_grammar.c: the grammar of the calls. With AUTO and no form it waits for the format's marker.
+ * `list` is the Request's tools. -> OK | EINVAL (a schema does not compile) | ETOOBIG | ENOMEM */
 realm_status rl_tools_grammar(rl_grammar **out, const rl_tools *t, const json_t *list,
                               const rl_grammar_env *env, realm_error *err) REALM_MUST_USE;
+
+/* With a form: a reply is calls, or inside `form`, which is taken. -> OK | ENOMEM: it is not */
+realm_status rl_tools_or_form(rl_grammar *calls, rl_grammar *form, const rl_tools *t,
+                              realm_error *err) REALM_MUST_USE;
+/* How calls begin beside a form: by the marker, or without one by the name. -> false: no i-th */
+bool rl_tools_head(const rl_tools *t, uint32_t i, rl_head *head);
 
 /* tool_words.c: the messages as a template can take them that knows no tools: the tools (list;
  * NULL: none) told in a system message, calls and their results as text. NULL without memory. */

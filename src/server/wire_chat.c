@@ -44,6 +44,7 @@ void rl_wire_add_tokens(rl_buf *out, const json_t *tokens)
     }
 }
 
+/* Where there are only calls there are no tokens. */
 static void put_logprobs(rl_json *j, const rl_said *s, const rl_buf *entries)
 {
     rl_buf list;
@@ -55,7 +56,7 @@ static void put_logprobs(rl_json *j, const rl_said *s, const rl_buf *entries)
     rl_buf_init(&list, SIZE_MAX);
     (void)rl_buf_addf(&list, "[%s]", entries->data ? entries->data : "");
     rl_json_object(j, "logprobs");
-    rl_json_raw(j, "content", list.failed ? "[]" : list.data);
+    rl_json_raw(j, "content", entries->len == 0 || list.failed ? "null" : list.data);
     rl_json_null(j, "refusal");
     rl_json_end_object(j);
     rl_buf_deinit(&list);

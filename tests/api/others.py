@@ -154,6 +154,24 @@ class Responses:
                  for o in ("rain", "snow")]
         self.assertNotEqual(*texts)
 
+    def test_response_calls_or_format(self):
+        """The form is the text's, and so are the tokens."""
+        form = {"format": {"type": "json_schema", "name": "person", "schema": SCHEMA, "strict": True}}
+        seen = set()
+        for seed in range(16):
+            whole = self.respond(tools=[function(WEATHER)], parallel_tool_calls=False, text=form,
+                                 include=["message.output_text.logprobs"],
+                                 temperature=1, max_output_tokens=300, extra_body={"seed": seed})
+            self.assertEqual(whole.status, "completed")
+            seen.update(item.type for item in whole.output)
+            for item in whole.output:
+                if item.type == "function_call":
+                    jsonschema.validate(json.loads(item.arguments), BY_NAME[item.name]["function"]["parameters"])
+                else:
+                    jsonschema.validate(json.loads(whole.output_text), SCHEMA)
+                    self.assertEqual("".join(t.token for t in item.content[0].logprobs), whole.output_text)
+        self.assertEqual(seen, {"function_call", "message"})
+
     def test_response_refusals(self):
         def ask(**more):
             return lambda: self.client.responses.create(**{"model": self.model, "input": "hello", **more})

@@ -1,5 +1,6 @@
 """Tool calls: forced ones name a declared tool and fit its schema whatever the model would say; arguments stream."""
 import json
+import re
 from typing import Literal
 
 import jsonschema
@@ -84,6 +85,57 @@ class Tools:
         self.assertEqual(pieces[0].function.name, "weather")
         self.assertGreater(sum(bool(p.function.arguments) for p in pieces), 1)
         self.assertEqual(joined_chat(chunks)[0]["finish"], "tool_calls")
+
+    def test_tool_logprobs(self):
+        """Text has its tokens as it has them without tools; what a call is made of has none."""
+        for seed in SEEDS:
+            free = self.called(seed=seed, max_tokens=30, logprobs=True, top_logprobs=seed % 3 * 10)
+            tokens = free.logprobs.content or []
+            self.assertEqual("".join(t.token for t in tokens), free.message.content or "")
+            self.assertTrue(free.message.tool_calls or len(tokens) == 30)
+            self.assertTrue(all(len(t.top_logprobs) == seed % 3 * 10 for t in tokens))
+            forced = self.called(seed=seed, tool_choice="required", logprobs=True)
+            self.valid(forced.message.tool_calls)
+            self.assertIsNone(forced.logprobs.content)
+
+    def test_tool_or_format(self):
+        """Where the model may choose, it calls or keeps the form of the text."""
+        schema = {"type": "json_schema", "json_schema": {"name": "clock", "strict": True, "schema": {
+            "type": "object", "properties": {"name": {"type": "string", "enum": ["weather"]}, "late": {"type": "boolean"}},
+            "required": ["name", "late"], "additionalProperties": False}}}
+        forms = ({"response_format": schema}, {"response_format": {"type": "json_object"}},
+                 {"extra_body": {"regex": "(yes|no)[0-9]{2}"}}, {"extra_body": {"lark": 'start: "cat" ("," "cat")~0..2'}})
+        for form in forms:
+            seen = {choice for seed in range(24) for choice in self.call_or_form(form, seed)}
+            self.assertEqual(seen, {"call", "text"}, form)
+
+    def call_or_form(self, form, seed):
+        choice = self.called(seed=seed, logprobs=seed % 2 == 0, max_tokens=300, **form)
+        if choice.message.tool_calls and choice.finish_reason == "length":
+            return ()  # cut like any text
+        if choice.message.tool_calls:
+            self.valid(choice.message.tool_calls)
+            self.assertEqual((choice.finish_reason, choice.message.content), ("tool_calls", None))
+            return ("call",)
+        said = choice.message.content
+        if choice.finish_reason == "length":
+            return ()
+        if seed % 2 == 0:
+            self.assertEqual(b"".join(bytes(t.bytes) for t in choice.logprobs.content), said.encode())
+        if "response_format" not in form:
+            self.assertTrue(re.fullmatch("(yes|no)[0-9]{2}|cat(,cat){0,2}", said), said)
+        elif form["response_format"]["type"] == "json_object":
+            self.assertIsInstance(json.loads(said), dict)
+        else:
+            jsonschema.validate(json.loads(said), form["response_format"]["json_schema"]["schema"])
+        return ("text",)
+
+    def test_tool_must_over_format(self):
+        """A call that must be made leaves no text that could have a form."""
+        for choice in ("required", NAMED):
+            made = self.called(tool_choice=choice, response_format={"type": "json_object"}, seed=1)
+            self.valid(made.message.tool_calls)
+            self.assertIsNone(made.message.content)
 
     def test_tool_n(self):
         whole = self.chat(tools=[WEATHER, CLOCK], tool_choice="required", n=4, temperature=1, seed=2, max_tokens=200)

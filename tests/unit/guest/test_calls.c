@@ -186,9 +186,25 @@ typedef struct calls {
     uint32_t n, choice;
     char name[MOST][65], id[MOST][64];
     rl_buf args[MOST];
-    rl_buf text;
+    rl_buf text, tokens; /* tokens: their texts */
+    uint32_t n_tokens, most_tokens;
     char finish[16];
 } calls;
+
+static void add_tokens(calls *c, const json_t *tokens)
+{
+    const json_t *t;
+    size_t i;
+
+    json_array_foreach(tokens, i, t)
+    {
+        assert_true(json_real_value(json_object_get(t, "logprob")) <= 0);
+        (void)rl_buf_adds(&c->tokens, json_string_value(json_object_get(t, "text")));
+    }
+    c->n_tokens += (uint32_t)json_array_size(tokens);
+    if (json_array_size(tokens) > c->most_tokens)
+        c->most_tokens = (uint32_t)json_array_size(tokens);
+}
 
 static void add_event(calls *c, const json_t *e)
 {
@@ -200,11 +216,13 @@ static void add_event(calls *c, const json_t *e)
     assert_string_equal(c->finish, ""); /* the last event of all */
     if (strcmp(kind, "delta") == 0) {
         (void)rl_buf_adds(&c->text, json_string_value(json_object_get(e, "text")));
+        add_tokens(c, json_object_get(e, "tokens"));
     } else if (strcmp(kind, "finish") == 0) {
         (void)snprintf(c->finish, sizeof c->finish, "%s",
                        json_string_value(json_object_get(e, "reason")));
     } else {
         assert_string_equal(kind, "tool");
+        assert_null(json_object_get(e, "tokens"));
         assert_true(json_is_string(args));
         if (name) {
             assert_int_equal(i, c->n++);
@@ -233,6 +251,7 @@ static void read_calls(calls *c, const bed_out *out, uint32_t choice)
     memset(c, 0, sizeof *c);
     c->choice = choice;
     rl_buf_init(&c->text, 1 << 20);
+    rl_buf_init(&c->tokens, 1 << 20);
     while (at && *at) {
         const char *end = strchr(at, '\n');
         json_error_t why;
@@ -251,6 +270,7 @@ static void free_calls(calls *c)
     for (uint32_t i = 0; i < c->n; i++)
         rl_buf_deinit(&c->args[i]);
     rl_buf_deinit(&c->text);
+    rl_buf_deinit(&c->tokens);
 }
 
 /* Each call is one of the two, with arguments as its schema has them. */
@@ -404,6 +424,91 @@ static void test_text(void **state)
     bed_free(&out);
 }
 
+/* Text has its tokens as it has them without tools, calls have none. */
+static void test_logprobs(void **state)
+{
+    static const char *const more[] = { "", ",\"top_logprobs\":3", ",\"top_logprobs\":20" };
+    static const uint32_t most[] = { 21, 5, 1 };
+    char request[2048];
+    bed_out out;
+    calls c;
+
+    (void)state;
+    for (int k = 0; k < 30; k++) {
+        (void)snprintf(request, sizeof request,
+                       TOOLS "\"seed\":%d,\"max_tokens\":40,\"logprobs\":true%s}", k, more[k % 3]);
+        run_ok(k % 2 ? SPLICE(0) : COPY("event", "emit_event", 65536), request, &out);
+        read_calls(&c, &out, 0);
+        if (c.n == 0) {
+            assert_int_equal(c.n_tokens, 40);
+            assert_string_equal(c.tokens.data, c.text.data);
+            assert_true(c.most_tokens <= most[k % 3]);
+        }
+        free_calls(&c);
+        bed_free(&out);
+        (void)snprintf(request, sizeof request,
+                       TOOLS "\"seed\":%d,\"max_tokens\":1000,\"logprobs\":true%s,"
+                             "\"tool_choice\":\"required\"}",
+                       k, more[k % 3]);
+        run_ok(SPLICE(0), request, &out);
+        read_calls(&c, &out, 0);
+        assert_true(c.n >= 1 && c.n_tokens == 0 && c.text.len == 0);
+        check_calls(&c);
+        free_calls(&c);
+        bed_free(&out);
+    }
+    run_ok(COPY("read", "emit", 100), TOOLS "\"seed\":5,\"max_tokens\":40,\"logprobs\":true}",
+           &out);
+    assert_true(out.text.len > 40);
+    bed_free(&out);
+    bed_expect(rt, streamer("(call $event (local.get $s) (i32.const 0) (i32.const 65535))"),
+               with(TOOLS "\"logprobs\":true}"), REALM_ESPACE, "65536 bytes");
+}
+
+/* Where the Request has a form for the text too, each reply is calls or has the form. */
+static void test_formed(void **state)
+{
+    static const char *const models[] = { "tiny", "mistral" };
+
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        uint32_t called = 0, said = 0;
+
+        for (int seed = 0; seed < 40; seed++) {
+            char request[2048];
+            bed_out out;
+            calls c;
+
+            (void)snprintf(request, sizeof request,
+                           TOOLS "\"seed\":%d,\"max_tokens\":1000,\"logprobs\":%s,"
+                                 "\"parallel_tool_calls\":false,\"regex\":\"(yes|no)[0-9]{2}\","
+                                 "\"logit_bias\":{\"3\":%d}}",
+                           seed, k % 2 ? "true" : "false", k / 2 && seed % 4 == 0 ? 1000 : 0);
+            run_on(models[k / 2], SPLICE(0), request, &out);
+            read_calls(&c, &out, 0);
+            check_calls(&c);
+            if (c.n > 0) {
+                called++;
+                assert_int_equal(c.text.len, 0);
+                assert_string_equal(c.finish, "tool_calls");
+            } else {
+                size_t n = c.text.len;
+
+                said++;
+                assert_true(n == 4 || n == 5);
+                assert_memory_equal(c.text.data, n == 4 ? "no" : "yes", n - 2);
+                assert_int_equal(strspn(c.text.data + n - 2, "0123456789"), 2);
+                assert_string_equal(c.finish, "stop");
+            }
+            assert_int_equal(c.n_tokens > 0, k % 2 && c.n == 0);
+            free_calls(&c);
+            bed_free(&out);
+        }
+        if (called == 0 || said == 0)
+            fail_msg("%s: %u called, %u said", models[k / 2], called, said);
+    }
+}
+
 /* A call may be cut like any text. */
 static void test_cut(void **state)
 {
@@ -490,9 +595,9 @@ static void test_refused(void **state)
         realm_status st;
     } bad[] = {
         { "{\"prompt\":\"a\",\"tools\":[" HALT "]}", "tools need messages", REALM_EINVAL },
-        { TOOLS "\"logprobs\":true}", "logprobs beside tools", REALM_EUNSUPPORTED },
-        { TOOLS "\"json_schema\":{}}", "json_schema (a response format)", REALM_EUNSUPPORTED },
-        { TOOLS "\"params\":{\"regex\":\"a\"}}", "regex (a response format)", REALM_EUNSUPPORTED },
+        { TOOLS "\"json_schema\":7}", "json_schema must be", REALM_EINVAL },
+        { TOOLS "\"params\":{\"regex\":\"(\"}}", "the grammar does not compile", REALM_EINVAL },
+        { TOOLS "\"regex\":\"a\",\"lark\":\"start: \\\"a\\\"\"}", "one grammar", REALM_EINVAL },
         { USER "\"tools\":[" HALT "," HALT "]}", "tools[1]", REALM_EINVAL },
         { USER "\"tool_choice\":\"required\"}", "there are no tools", REALM_EINVAL },
         { USER "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":"
@@ -532,7 +637,8 @@ int main(void)
         cmocka_unit_test(test_events),       cmocka_unit_test(test_text),
         cmocka_unit_test(test_cut),          cmocka_unit_test(test_control_token),
         cmocka_unit_test(test_choice),       cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_conversation),
+        cmocka_unit_test(test_conversation), cmocka_unit_test(test_logprobs),
+        cmocka_unit_test(test_formed),
     };
 
     return cmocka_run_group_tests(tests, open_rt, close_rt);

@@ -57,13 +57,15 @@ static void take(rl_tool_reader *r, shown *s, size_t cap)
 static void feed(const char *format, const char *text, size_t first, size_t step, size_t cap,
                  const char *want)
 {
-    rl_tools tools = tools_of(format);
+    bool formed = format[0] == '+'; /* beside a form */
+    rl_tools tools = tools_of(format + formed);
     size_t n = strlen(text), at = 0;
     rl_tool_reader r;
     shown s = { .in_args = false };
 
+    tools.formed = formed;
     rl_buf_init(&s.out, 1 << 20);
-    rl_tool_reader_init(&r, &tools);
+    rl_tool_reader_init(&r, &tools, 0);
     for (size_t k = first; at < n; k = step) {
         if (k > n - at)
             k = n - at;
@@ -217,6 +219,203 @@ static void test_llama(void **state)
     expect("llama", "  {\"a\": 1}", "  {\"a\": 1}");
 }
 
+/* Beside a form of the text a call is the beginning of all, to the letter, or there is none. */
+static void test_formed(void **state)
+{
+    static const char *const texts[] = {
+        "",          "{}",        "<tool_cal", "<tool_call>", "<tool_call> no",
+        " " H("{}"), "x" H("{}"), MORE("{}"),
+    };
+
+    (void)state;
+    expect("+hermes", H("{}"), "[0 f]({})");
+    expect("+hermes", H("{\"a\": 1}") "\n" H("{}"), "[0 f]({\"a\": 1})[1 f]({})");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        expect("+hermes", texts[i], texts[i]);
+    expect("+mistral", "[TOOL_CALLS] [" MORE("{}") ", " MORE("{}") "]", "[0 f]({})[1 f]({})");
+    expect("+mistral", "[1, [TOOL_CALLS] [" MORE("{}") "]", "[1, [TOOL_CALLS] [" MORE("{}") "]");
+    expect("+llama", LLAMA("{}"), "[0 f]({})");
+    expect("+llama", "\n" LLAMA("{}"), "\n" LLAMA("{}"));
+    expect("+llama", "{\"name\":\"f\",\"parameters\":{}}", "{\"name\":\"f\",\"parameters\":{}}");
+    expect("+llama", "<|python_tag|>" LLAMA("{}"), "<|python_tag|>" LLAMA("{}"));
+    expect("+llama", "{\"name\": \"g\", \"parameters\": {}}",
+           "{\"name\": \"g\", \"parameters\": {}}");
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------- */
+
+typedef struct part {
+    const char *p;
+    bool text;
+} part;
+
+#define TOKENS 4000u
+
+/* Texts and calls, and what of both is text. */
+typedef struct story {
+    char bytes[TOKENS];
+    bool text[TOKENS];
+    size_t n;
+} story;
+
+static void tell(story *s, const part *parts)
+{
+    s->n = 0;
+    for (; parts->p; parts++) {
+        for (size_t i = 0; parts->p[i]; i++) {
+            assert_true(s->n < TOKENS);
+            s->text[s->n] = parts->text;
+            s->bytes[s->n++] = parts->p[i];
+        }
+    }
+}
+
+/* Takes what there is: the text goes to `out`, the ids of tokens to `ids`. */
+static void take_tokens(rl_tool_reader *r, rl_buf *out, uint32_t *ids, uint32_t *n, uint32_t most)
+{
+    rl_tool_item item;
+
+    for (;;) {
+        bool ready = rl_tool_reader_ready(r);
+
+        assert_int_equal(rl_tool_reader_next(r, &item, SIZE_MAX), ready);
+        if (!ready)
+            return;
+        assert_true(item.n_tokens <= most);
+        assert_true(item.n > 0 || item.n_tokens > 0);
+        assert_true(item.part == RL_TOOL_TEXT || item.n_tokens == 0);
+        if (item.part == RL_TOOL_TEXT)
+            (void)rl_buf_add(out, item.p, item.n);
+        for (uint32_t i = 0; i < item.n_tokens; i++) {
+            assert_true(*n < TOKENS);
+            ids[(*n)++] = item.tokens[i].id;
+        }
+    }
+}
+
+/* Every token that has a byte of text comes, in order and once, and no other. Token k is the bytes
+ * from k * step on. */
+static void check_story(const char *format, const story *s, size_t step, uint32_t most)
+{
+    rl_tools tools = tools_of(format);
+    uint32_t ids[TOKENS], n = 0, want = 0;
+    rl_tool_reader r;
+    rl_buf out;
+
+    rl_buf_init(&out, 1 << 20);
+    rl_tool_reader_init(&r, &tools, most);
+    for (size_t at = 0; at < s->n; at += step) {
+        rl_stream_token t = { .id = (uint32_t)(at / step) };
+
+        rl_tool_reader_add(&r, s->bytes + at, step < s->n - at ? step : s->n - at);
+        rl_tool_reader_add_token(&r, &t);
+        take_tokens(&r, &out, ids, &n, most);
+    }
+    rl_tool_reader_end(&r);
+    take_tokens(&r, &out, ids, &n, most);
+    for (size_t at = 0, done = 0; at < s->n; at += step) {
+        bool text = false;
+
+        for (size_t i = at; i < at + step && i < s->n; i++) {
+            text = text || s->text[i];
+            if (s->text[i])
+                assert_int_equal(out.data[done++], s->bytes[i]);
+        }
+        if (text && (want == n || ids[want] != at / step))
+            fail_msg("%s by %zu: token %zu of %.*s is not there", format, step, at / step,
+                     (int)s->n, s->bytes);
+        want += text;
+    }
+    assert_int_equal(n, want);
+    assert_false(r.in.failed);
+    rl_buf_deinit(&out);
+    rl_tool_reader_deinit(&r);
+}
+
+static void test_tokens(void **state)
+{
+    static const part hermes[] = { { "Let me <tool_ see.", true },
+                                   { "\n" H("{\"a\": [\"b\", {}]}") "\n" H("{}"), false },
+                                   { " so <tool_call> no", true },
+                                   { " \n\n" H2("get_weather", "{}") "\n ", false },
+                                   { 0 } };
+    static const part mistral[] = { { "text", true },
+                                    { " [TOOL_CALLS] [" MORE("{}") ", " MORE("{}") "]", false },
+                                    { " more ", true },
+                                    { 0 } };
+    static const part llama[] = { { LLAMA("{}") "; " LLAMA("{\"a\": 2}"), false },
+                                  { " that is it", true },
+                                  { 0 } };
+    static const part plain[] = { { "{\"name\": \"Ann\"} <tool_call> {\"name\" <<tool_call", true },
+                                  { 0 } };
+    static const struct {
+        const char *format;
+        const part *parts;
+    } rows[] = { { "hermes", hermes }, { "mistral", mistral }, { "llama", llama },
+                 { "hermes", plain },  { "mistral", plain },   { "llama", plain } };
+    story s;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tell(&s, rows[i].parts);
+        for (size_t step = 1; step < 40; step++) {
+            check_story(rows[i].format, &s, step, 1);
+            check_story(rows[i].format, &s, step, 3);
+            check_story(rows[i].format, &s, step, RL_HELD_MAX);
+        }
+    }
+}
+
+/* Tokens without text: they come before the text behind them, those of a call do not, those at the
+ * end come at the end; and however many there are, not for ever are they held. */
+static void test_tokens_without_text(void **state)
+{
+    static const char *const pieces[] = { "",   "a", "",      "", " <tool", "",
+                                          "_c", "",  H("{}"), "", "b",      "" };
+    rl_tools tools = tools_of("hermes");
+    uint32_t ids[TOKENS], n = 0, wanted[] = { 0, 1, 2, 3, 4, 5, 6, 9, 10, 11 };
+    rl_tool_reader r;
+    rl_buf out;
+
+    (void)state;
+    rl_buf_init(&out, 1 << 20);
+    rl_tool_reader_init(&r, &tools, 2);
+    for (uint32_t i = 0; i < 12; i++) {
+        rl_stream_token t = { .id = i };
+
+        rl_tool_reader_add(&r, pieces[i], strlen(pieces[i]));
+        rl_tool_reader_add_token(&r, &t);
+        take_tokens(&r, &out, ids, &n, 2);
+    }
+    rl_tool_reader_end(&r);
+    take_tokens(&r, &out, ids, &n, 2);
+    assert_string_equal(out.data, "a <tool_cb");
+    for (uint32_t i = 0; i < n; i++)
+        if (n != sizeof wanted / sizeof *wanted || ids[i] != wanted[i])
+            fail_msg("%u tokens, the one at %u is %u", n, i, ids[i]);
+    rl_buf_clear(&out);
+    rl_tool_reader_deinit(&r);
+    rl_tool_reader_init(&r, &tools, 2);
+    rl_tool_reader_add(&r, "<tool_call>", 11);
+    n = 0;
+    for (uint32_t i = 0; i < 3 * RL_HELD_MAX; i++) {
+        rl_stream_token t = { .id = i };
+
+        rl_tool_reader_add_token(&r, &t);
+        take_tokens(&r, &out, ids, &n, 2);
+        assert_true(rl_held_count(&r.held) < RL_HELD_MAX);
+    }
+    rl_tool_reader_end(&r);
+    take_tokens(&r, &out, ids, &n, 2);
+    assert_string_equal(out.data, "<tool_call>");
+    assert_int_equal(n, 3 * RL_HELD_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(ids[i], i);
+    assert_false(r.in.failed);
+    rl_buf_deinit(&out);
+    rl_tool_reader_deinit(&r);
+}
+
 /* However long the text is in which a call might yet begin, it is not held for ever. */
 static void test_bounds(void **state)
 {
@@ -226,7 +425,7 @@ static void test_bounds(void **state)
     size_t n = 0;
 
     (void)state;
-    rl_tool_reader_init(&r, &tools);
+    rl_tool_reader_init(&r, &tools, 0);
     rl_tool_reader_add(&r, "<tool_call>", 11);
     for (size_t i = 0; i < 100 * RL_TOOL_HOLD; i++) {
         rl_tool_reader_add(&r, " ", 1);
@@ -248,7 +447,7 @@ static void test_small_room(void **state)
     rl_tool_item item;
 
     (void)state;
-    rl_tool_reader_init(&r, &tools);
+    rl_tool_reader_init(&r, &tools, 0);
     rl_tool_reader_add(&r, "\xe6\x97\xa5x", 4);
     assert_true(rl_tool_reader_next(&r, &item, 2));
     assert_int_equal(item.n, 0);
@@ -267,7 +466,8 @@ int main(void)
         cmocka_unit_test(test_no_calls),   cmocka_unit_test(test_cut),
         cmocka_unit_test(test_bare),       cmocka_unit_test(test_mistral),
         cmocka_unit_test(test_llama),      cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_small_room),
+        cmocka_unit_test(test_small_room), cmocka_unit_test(test_formed),
+        cmocka_unit_test(test_tokens),     cmocka_unit_test(test_tokens_without_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,7 @@
-/* What a Request says of tools, read and refused; tools in words; and texts drawn at random inside
- * the grammar of each format, which the reader must find to be calls. */
+/* What a Request says of tools, read and refused; tools in words. */
 #include "../test.h"
 
-#include "guest/tool_reader.h"
+#include "guest/tools.h"
 
 #include "base/alloc.h"
 
@@ -13,7 +12,6 @@
 static rl_gguf *gguf;
 static rl_vocab *vocab;
 static rl_chat *chat;
-static rl_grammar_env *env;
 
 static void must(realm_status st, const realm_error *err)
 {
@@ -29,14 +27,12 @@ static int setup(void **state)
     must(rl_gguf_open(&gguf, TINY_GGUF, &err), &err);
     must(rl_vocab_open(&vocab, gguf, &err), &err);
     must(rl_chat_open(&chat, gguf, vocab, &err), &err);
-    must(rl_grammar_env_new(&env, vocab, &err), &err);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    rl_grammar_env_free(env);
     rl_chat_close(chat);
     rl_vocab_close(vocab);
     rl_gguf_close(gguf);
@@ -238,314 +234,12 @@ static void test_short_ids(void **state)
     json_decref(in);
 }
 
-/* ---- grammars -------------------------------------------------------------------------------- */
-
-#define SCHEMA                                                                                     \
-    "{\"type\":\"object\",\"properties\":{\"city\":{\"enum\":[\"Paris\",\"\\u00e9 "                \
-    "<tool_call>\"]},"                                                                             \
-    "\"days\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":99},"                                \
-    "\"deep\":{\"$ref\":\"#/$defs/x\"}},"                                                          \
-    "\"required\":[\"city\",\"days\",\"deep\"],\"additionalProperties\":false,"                    \
-    "\"$defs\":{\"x\":{\"type\":\"array\",\"items\":{\"type\":\"boolean\"},\"maxItems\":2}}}"
-#define TWO                                                                                        \
-    "[{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"parameters\":" SCHEMA "}},"      \
-    "{\"type\":\"function\",\"function\":{\"name\":\"stop_it\",\"parameters\":"                    \
-    "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}}}]"
-
-static rl_sampler *sampler(uint64_t seed, rl_grammar *g)
-{
-    rl_sample_params p = { .temperature = 1, .has_seed = true, .seed = seed };
-    realm_error err;
-    rl_sampler *s;
-
-    must(rl_sampler_new(&s, &p, rl_vocab_get_info(vocab)->n_tokens, &err), &err);
-    must(rl_sampler_take_grammar(s, g, &err), &err);
-    return s;
-}
-
-static float random_logit(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (float)(*state >> 40) / (float)(1 << 22) - 2;
-}
-
-/* Draws random ids after those that `begin` is made of, until an end token or `most` ids. */
-static bool write_text(rl_sampler *s, uint64_t seed, const char *begin, uint32_t most, rl_buf *out)
-{
-    uint32_t n = rl_vocab_get_info(vocab)->n_tokens, id = 0, *ids;
-    float *logits = rl_alloc_array(n, sizeof *logits);
-    uint64_t rnd = seed + 1;
-    realm_error err;
-    size_t n_ids;
-
-    rl_buf_init(out, 1 << 20);
-    must(rl_encode(vocab, begin, strlen(begin), 0, &ids, &n_ids, &err), &err);
-    for (uint32_t i = 0; i < most + n_ids; i++) {
-        rl_text bytes;
-
-        for (uint32_t j = 0; j < n; j++)
-            logits[j] = random_logit(&rnd);
-        must(rl_sampler_draw(s, logits, i, &id, &err), &err);
-        if (i < n_ids)
-            id = ids[i];
-        if (rl_vocab_is_eog(vocab, id))
-            break;
-        bytes = rl_token_bytes(vocab, id);
-        (void)rl_buf_add(out, bytes.p, bytes.n);
-        must(rl_sampler_advance(s, id, &err), &err);
-    }
-    rl_free(ids);
-    rl_free(logits);
-    return rl_vocab_is_eog(vocab, id);
-}
-
-static void check_args(const char *name, const char *args, size_t n)
-{
-    json_t *o = json_loadb(args, n, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *days = json_object_get(o, "days"), *deep = json_object_get(o, "deep");
-
-    if (!json_is_object(o))
-        fail_msg("no object: %.*s", (int)n, args);
-    if (strcmp(name, "weather") == 0) {
-        assert_int_equal(json_object_size(o), 3);
-        assert_true(json_is_integer(days) && json_integer_value(days) >= 0 &&
-                    json_integer_value(days) <= 99);
-        assert_true(json_is_array(deep) && json_array_size(deep) <= 2);
-        assert_true(json_is_string(json_object_get(o, "city")));
-    } else {
-        assert_string_equal(name, "stop_it");
-        assert_int_equal(json_object_size(o), 0);
-    }
-    json_decref(o);
-}
-
-/* Every call in the text is declared, and its arguments valid. -> how many; *n_text: bytes around
- */
-static uint32_t check_calls(const rl_tools *t, const rl_buf *text, size_t *n_text)
-{
-    rl_tool_reader r;
-    rl_tool_item item;
-    char name[RL_TOOL_NAME + 1] = "";
-    rl_buf args;
-    uint32_t n;
-
-    *n_text = 0;
-    rl_buf_init(&args, 1 << 16);
-    rl_tool_reader_init(&r, t);
-    rl_tool_reader_add(&r, text->data ? text->data : "", text->len);
-    rl_tool_reader_end(&r);
-    while (rl_tool_reader_next(&r, &item, SIZE_MAX)) {
-        if (item.part == RL_TOOL_BEGIN) {
-            if (item.index > 0)
-                check_args(name, args.data, args.len);
-            rl_buf_clear(&args);
-            (void)snprintf(name, sizeof name, "%.*s", (int)item.n, item.p);
-        } else if (item.part == RL_TOOL_ARGS) {
-            (void)rl_buf_add(&args, item.p, item.n);
-        } else {
-            *n_text += item.n;
-        }
-    }
-    n = r.n_calls;
-    if (n > 0)
-        check_args(name, args.data, args.len);
-    rl_buf_deinit(&args);
-    rl_tool_reader_deinit(&r);
-    return n;
-}
-
-static rl_tools *read_tools(const char *list, const char *format, const char *choice, bool parallel)
-{
-    char request[4096];
-    json_t *root;
-    realm_error err;
-    rl_tools *t;
-
-    (void)snprintf(request, sizeof request,
-                   "{\"tools\":%s,\"tool_choice\":%s,\"parallel_tool_calls\":%s}", list, choice,
-                   parallel ? "true" : "false");
-    root = parsed(request);
-    must(rl_tools_read(&t, root, NULL, vocab, &err), &err);
-    t->format = rl_tool_format_named(format);
-    json_decref(root);
-    return t;
-}
-
-static rl_grammar *grammar(const rl_tools *t, const char *list)
-{
-    json_t *v = parsed(list);
-    realm_error err;
-    rl_grammar *g;
-
-    must(rl_tools_grammar(&g, t, v, env, &err), &err);
-    json_decref(v);
-    return g;
-}
-
-static const char *const formats[] = { "hermes", "mistral", "llama" };
-
-static void test_forced(void **state)
-{
-    (void)state;
-    for (size_t f = 0; f < 3; f++) {
-        uint32_t most = 0, ended = 0;
-        rl_tools *t = read_tools(TWO, formats[f], "\"required\"", true);
-        rl_grammar *g = grammar(t, TWO), *mine;
-
-        for (uint64_t seed = 0; seed < 100; seed++) {
-            rl_sampler *s;
-            rl_buf text;
-            uint32_t n;
-            size_t n_text;
-
-            assert_int_equal(rl_grammar_clone(&mine, g, NULL), REALM_OK);
-            s = sampler(seed, mine);
-            if (write_text(s, seed, "", 4000, &text)) {
-                ended++;
-                n = check_calls(t, &text, &n_text);
-                assert_true(n >= 1);
-                assert_int_equal(n_text, 0);
-                most = n > most ? n : most;
-            }
-            rl_buf_deinit(&text);
-            rl_sampler_free(s);
-        }
-        assert_true(ended >= 90);
-        assert_true(most > 1); /* parallel calls come about */
-        rl_grammar_free(g);
-        rl_tools_free(t);
-    }
-}
-
-static void test_exactly_one(void **state)
-{
-    static const char *const choices[] = { "\"required\"", PICK("stop_it") };
-
-    (void)state;
-    for (size_t k = 0; k < 6; k++) {
-        rl_tools *t = read_tools(TWO, formats[k / 2], choices[k % 2], k % 2);
-        rl_grammar *g = grammar(t, TWO), *mine;
-
-        for (uint64_t seed = 0; seed < 30; seed++) {
-            rl_sampler *s;
-            rl_buf text;
-            size_t n_text;
-
-            assert_int_equal(rl_grammar_clone(&mine, g, NULL), REALM_OK);
-            s = sampler(seed, mine);
-            assert_true(write_text(s, seed, "", 1000, &text));
-            assert_int_equal(check_calls(t, &text, &n_text), 1);
-            assert_int_equal(n_text, 0);
-            if (k % 2)
-                assert_non_null(strstr(text.data, "stop_it"));
-            rl_buf_deinit(&text);
-            rl_sampler_free(s);
-        }
-        rl_grammar_free(g);
-        rl_tools_free(t);
-    }
-}
-
-/* What the model begins must end as a call; before that it is free. */
-static void test_auto(void **state)
-{
-    static const char *const begins[] = { "so <tool_call>", "[TOOL_CALLS]", " {\"name\": \"" };
-    static const char *const frees[] = { "so <tool_cal", "[TOOL_CALLX]", "x {\"name\": \"" };
-
-    (void)state;
-    for (size_t f = 0; f < 3; f++) {
-        rl_tools *t = read_tools(TWO, formats[f], "\"auto\"", false);
-        rl_grammar *g = grammar(t, TWO), *mine;
-
-        assert_true(rl_grammar_waits(g));
-        for (uint64_t seed = 0; seed < 30; seed++) {
-            size_t n_text;
-            rl_sampler *s;
-            rl_buf text;
-
-            assert_int_equal(rl_grammar_clone(&mine, g, NULL), REALM_OK);
-            s = sampler(seed, mine);
-            assert_true(write_text(s, seed, begins[f], 1000, &text));
-            assert_int_equal(check_calls(t, &text, &n_text), 1);
-            assert_int_equal(n_text, f == 0 ? 2 : 0);
-            rl_buf_deinit(&text);
-            rl_sampler_free(s);
-            assert_int_equal(rl_grammar_clone(&mine, g, NULL), REALM_OK);
-            s = sampler(seed, mine);
-            (void)write_text(s, seed, frees[f], 40, &text);
-            assert_true(rl_grammar_waits(mine));
-            assert_int_equal(check_calls(t, &text, &n_text), 0);
-            rl_buf_deinit(&text);
-            rl_sampler_free(s);
-        }
-        rl_grammar_free(g);
-        rl_tools_free(t);
-    }
-}
-
-/* After a call the text is free again, where the format has it so. */
-static void test_auto_again(void **state)
-{
-    rl_tools *t = read_tools(TWO, "hermes", "\"auto\"", true);
-    rl_sampler *s = sampler(3, grammar(t, TWO));
-    static const char call[] =
-        "<tool_call>\n{\"name\": \"stop_it\", \"arguments\": {}}\n</tool_call>";
-    size_t n_text;
-    rl_buf text;
-    char two[512];
-
-    (void)state;
-    (void)snprintf(two, sizeof two, "%s, %s free <tool_call>", call, call);
-    assert_false(write_text(s, 3, two, 200, &text) && text.len < strlen(two));
-    assert_true(check_calls(t, &text, &n_text) >= 3);
-    assert_true(n_text >= 6);
-    rl_buf_deinit(&text);
-    rl_sampler_free(s);
-    rl_tools_free(t);
-}
-
-static void test_bad_schemas(void **state)
-{
-    static const struct {
-        const char *schema, *text;
-    } rows[] = {
-        { "{\"type\":\"string\"}", "tools[0]: parameters must describe an object" },
-        { "{\"type\":[\"null\"]}", "tools[0]: parameters must describe an object" },
-        { "{\"properties\":{\"a\":{\"type\":\"nonsense\"}}}", "tools: " },
-        { "{\"properties\":{\"a\":{\"$ref\":\"#/$defs/missing\"}}}", "tools: " },
-        { "{\"properties\":{\"a\":{\"pattern\":\"(\",\"type\":\"string\"}}}", "tools: " },
-        { "{\"x-guidance\":7}", "tools: " },
-    };
-
-    (void)state;
-    for (size_t k = 0; k < 2 * (sizeof rows / sizeof *rows); k++) {
-        char list[1024];
-        realm_error err = { 0 };
-        rl_grammar *g;
-        rl_tools *t;
-        json_t *v;
-
-        (void)snprintf(list, sizeof list,
-                       "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":%s}}]",
-                       rows[k / 2].schema);
-        t = read_tools(list, "hermes", k % 2 ? "\"auto\"" : "\"required\"", true);
-        v = parsed(list);
-        if (rl_tools_grammar(&g, t, v, env, &err) != REALM_EINVAL ||
-            !strstr(err.text, rows[k / 2].text))
-            fail_msg("%s: %s", list, err.text);
-        json_decref(v);
-        rl_tools_free(t);
-    }
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choices),     cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_words),       cmocka_unit_test(test_hostile_words),
-        cmocka_unit_test(test_short_ids),   cmocka_unit_test(test_forced),
-        cmocka_unit_test(test_exactly_one), cmocka_unit_test(test_auto),
-        cmocka_unit_test(test_auto_again),  cmocka_unit_test(test_bad_schemas),
+        cmocka_unit_test(test_choices),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_words),     cmocka_unit_test(test_hostile_words),
+        cmocka_unit_test(test_short_ids),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
