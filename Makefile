@@ -7,12 +7,13 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 MODEL := qwen2.5-coder-0.5b
 REALM := build/release/realm
 
-.PHONY: setup build demo test test-long bench models format clean help
+.PHONY: setup build demo test test-long bench bench-load models format clean help
 help:
 	@echo "make demo       build, fetch the default model, run the main job"
 	@echo "make test       build everything, run every test (sanitizers too)"
 	@echo "make test-long  long loops, fuzzing, the 1.5B model"
 	@echo "make bench      Realm beside llama.cpp on the same files"
+	@echo "make bench-load the server: cost of guests, slow clients, thousands that wait, overload"
 	@echo "make format     format the sources"
 
 setup:
@@ -36,6 +37,10 @@ test-long: setup
 bench: build
 	@tools/import_models gemma3-270m $(MODEL)
 	@bench/peers/run
+
+bench-load: build
+	@tools/import_models $(MODEL)
+	@for part in guest slow hold overload; do echo "== $$part"; bench/load/$$part.py $(MODEL) || exit 1; done
 
 format:
 	@tools/check_format clang-format --fix

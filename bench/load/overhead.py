@@ -8,39 +8,32 @@ which it keeps busy. Serving's side is a closed loop of so many streams; from th
 the client's are taken away. The figure is the time that the engine needs for what was served (prompts and tokens)
 over what serving took: 1.00 means that HTTP, JSON and guests cost nothing. Results: bench/results/overhead-*.json"""
 import argparse
-import datetime
 import json
-import pathlib
-import platform
 import statistics
-import subprocess
-import sys
 
-import peer
+import side as sides
 
 
 def bench(name, args):
     """-> tokens per second of prompts, of generating in so many streams"""
-    command = [peer.REALM, "bench", name, "-p", "512", "-n", "0", "-b", str(args.clients), "-t", str(args.threads), "--json"]
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    rates = {r["test"]: r["tokens_per_second"] for r in json.loads(done.stdout)["results"]}
+    report = json.loads(sides.call(sides.REALM, "bench", name, "-p", "512", "-n", "0", "-b", args.clients,
+                                   "-t", args.threads, "--json"))
+    rates = {r["test"]: r["tokens_per_second"] for r in report["results"]}
     return rates["pp512"], rates[f"tg64x{args.clients}"]
 
 
 def served(side, pid, args):
     """-> CPU seconds of the machine less the client's, prompt tokens, generated tokens"""
-    report, _ = peer.drive(side, pid, args.clients, args)
-    peer.check(report, args)
+    report, _ = sides.drive(side, pid, args.clients, args)
+    sides.check(report, args)
     prompts = report["prompt"]["tokens"]
     return report["machine"]["busy_s"] - report["client"]["cpu_s"], prompts, report["tokens"]
 
 
 def measure(name, args):
-    side = peer.realm(pathlib.Path(name + ".gguf"), peer.free_port(), args)
+    side = sides.realm(name, sides.free_port(), args)
     rows = []
-    with peer.Running(side, 120) as pid:
+    with sides.Running(side, 120) as pid:
         served(side, pid, args)  # the model is loaded with the first request
         for at in range(args.pairs):
             first = bench(name, args) if at % 2 else None
@@ -64,15 +57,12 @@ def main():
     parser.add_argument("--completions", action="store_true", help="/v1/completions: for models without a chat template")
     parser.set_defaults(least=1, rounds=1, seed=1)
     args = parser.parse_args()
-    started = datetime.datetime.now(datetime.timezone.utc)
-    results = {name: measure(name, args) for name in args.models}
-    for name, rows in results.items():
-        print(f"{name}: median {statistics.median(r['ratio'] for r in rows):.3f}")
-    out = peer.ROOT / "bench/results" / f"overhead-{started:%Y%m%d-%H%M%S}.json"
-    out.write_text(json.dumps({"time": started.isoformat(), "kernel": platform.release(), "cpu": peer.cpu(),
-                               "rule": {k: v for k, v in vars(args).items() if k != "models"}, "results": results},
-                              indent=1) + "\n")
-    print(f"written to {out.relative_to(peer.ROOT)}")
+    results = sides.Results("overhead", args, sides.digests(args.models))
+    rows = {name: measure(name, args) for name in args.models}
+    for name in rows:
+        print(f"{name}: median {statistics.median(r['ratio'] for r in rows[name]):.3f}")
+    results.write(results=rows)
+    results.told()
 
 
 if __name__ == "__main__":

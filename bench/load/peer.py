@@ -10,31 +10,17 @@ better) and of the median times to the first token (lower is better). Realm serv
 name. The bench ends when answers failed or tokens were not what was asked for: shorter streams, a usage that
 cannot be. Everything goes to bench/results/load-*.json, which names files but no folders."""
 import argparse
-import collections
-import datetime
 import hashlib
-import json
 import os
 import pathlib
-import platform
-import shlex
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-LOAD = pathlib.Path(os.environ.get("REALM_LOAD") or ROOT / "build/release/bench/load/realm-load")
-REALM = ROOT / "build/release/realm"
+import side as sides
+from side import Running, Side
+
 LLAMA = pathlib.Path(os.environ.get("LLAMA_BIN", "."))
 SLOT_TOKENS = 512  # context of one stream: prompt, answer and a margin
 SETTINGS = {f"repack={'on' if repack else 'off'} fa={fa}": (repack, fa) for repack in (True, False) for fa in ("on", "off")}
-
-Side = collections.namedtuple("Side", "name setting command ready env extra model")  # extra: members of each request
 
 
 def llama_server(file, setting, port, args):
@@ -47,91 +33,6 @@ def llama_server(file, setting, port, args):
                 {"cache_prompt": False}, None)
 
 
-def realm(file, port, args):
-    command = [REALM, "serve", "--port", port]
-    return Side("realm", "", command, f"http://127.0.0.1:{port}/health", {"REALM_THREADS": str(args.threads)},
-                {}, file.stem)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def shown(command):
-    """The command with file names in place of paths: results travel."""
-    return shlex.join(pathlib.Path(c).name if os.sep in str(c) else str(c) for c in command)
-
-
-def is_ready(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status == 200
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-class Running:
-    """A started side: use with `with`."""
-
-    def __init__(self, side, patience):
-        self.side, self.patience = side, patience
-        self.log = tempfile.TemporaryFile("w+")
-
-    def tail(self):
-        self.log.seek(0)
-        return self.log.read()[-2000:]
-
-    def __enter__(self):
-        try:
-            self.server = subprocess.Popen([str(c) for c in self.side.command], stdout=self.log, stderr=self.log,
-                                           env={**os.environ, **self.side.env})
-        except OSError as why:
-            sys.exit(f"{self.side.command[0]}: {why.strerror}; set LLAMA_BIN to the folder of llama.cpp's tools "
-                     "(bench/peers/run builds them)")
-        end = time.monotonic() + self.patience
-        while not is_ready(self.side.ready):
-            if self.server.poll() is not None or time.monotonic() > end:
-                self.__exit__()
-                sys.exit(f"{shown(self.side.command)}\nis not ready:\n{self.tail()}")
-            time.sleep(0.2)
-        return self.server.pid
-
-    def __exit__(self, *_):
-        self.server.terminate()
-        try:
-            self.server.wait(20)
-        except subprocess.TimeoutExpired:
-            self.server.kill()
-            self.server.wait()
-
-
-def drive(side, pid, clients, args):
-    """One run. -> realm-load's report, its command"""
-    n = max(args.least, clients * args.rounds)
-    url = side.ready.rsplit("/", 1)[0]
-    command = [LOAD, url, "-c", clients, "-n", n, "-p", args.prompt_tokens, "-m", args.max_tokens, "--seed", args.seed,
-               "--pid", pid, "--json"]
-    command += ["--extra", json.dumps(side.extra)] if side.extra else []
-    command += ["--model", side.model] if side.model else []
-    command += ["--completions"] if args.completions else []
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{shown(command)}\n{done.stdout[-2000:]}{done.stderr}")
-    return json.loads(done.stdout), command
-
-
-def check(report, args):
-    """The sides are compared only when they do the same."""
-    faults = [f"{k}: {report[k]}" for k in ("failed", "rejected", "shorter") if report[k]]
-    faults += [f"usage {k}: {report['usage'][k]}" for k in ("missing", "impossible") if report["usage"][k]]
-    if report["prompt"]["most"] > args.prompt_tokens + 4 or report["prompt"]["least"] < args.prompt_tokens - 4:
-        faults.append(f"prompts of {report['prompt']['least']} to {report['prompt']['most']} tokens")
-    if faults:
-        sys.exit(f"self-check: {'; '.join(faults)} {report['why'] or ''}")
-
-
 def show(name, model, setting, clients, r):
     server = r.get("server", {})
     print(f"{name:<13} {model:<20} {setting:<18} {clients:>4} {r['tokens_per_s']:>9.1f} {r['first_ms']['p50']:>9.1f} "
@@ -141,17 +42,17 @@ def show(name, model, setting, clients, r):
 
 
 def measure(side, pid, model, clients, args):
-    report, command = drive(side, pid, clients, args)
-    check(report, args)
+    report, command = sides.drive(side, pid, clients, args)
+    sides.check(report, args)
     show(side.name, model, side.setting, clients, report)
     return {"side": side.name, "model": model, "setting": side.setting, "clients": clients, "report": report,
-            "server_command": shown(side.command), "load_command": shown(command)}
+            "server_command": sides.shown(side.command), "load_command": sides.shown(command)}
 
 
 def best_setting(file, clients, args, rows):
     """llama-server's, by one run each."""
     for setting in SETTINGS:
-        side = llama_server(file, setting, free_port(), args)
+        side = llama_server(file, setting, sides.free_port(), args)
         with Running(side, args.patience) as pid:
             rows.append({**measure(side, pid, file.stem, clients, args), "trial": True})
     return max(rows[-len(SETTINGS):], key=lambda r: r["report"]["tokens_per_s"])["setting"]
@@ -167,7 +68,8 @@ def ratios(pairs):
 def compare(file, clients, args, rows):
     """-> one line of the summary"""
     setting = args.setting or best_setting(file, clients, args, rows)
-    mine, theirs = realm(file, free_port(), args), llama_server(file, setting, free_port(), args)
+    mine = sides.realm(file.stem, sides.free_port(), args)
+    theirs = llama_server(file, setting, sides.free_port(), args)
     pairs = []
     with Running(mine, args.patience) as my_pid, Running(theirs, args.patience) as their_pid:
         for at in range(args.pairs):
@@ -179,28 +81,10 @@ def compare(file, clients, args, rows):
     return {"model": file.stem, "clients": clients, "setting": setting, "tokens_per_s": speed, "first_ms": first}
 
 
-def write(out, started, digests, args, rows, figures):
-    out.parent.mkdir(exist_ok=True)
-    rule = {k: v for k, v in vars(args).items() if k != "models"}
-    out.write_text(json.dumps({"time": started.isoformat(), "kernel": platform.release(), "cpu": cpu(), "rule": rule,
-                               "sha256": digests, "figures": figures, "results": rows}, indent=1) + "\n")
-
-
-def cpu():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
-def numbers(text):
-    return [int(x) for x in text.split(",")]
-
-
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", type=pathlib.Path, help="GGUF files")
-    parser.add_argument("--clients", type=numbers, default=[1, 4, 16, 64])
+    parser.add_argument("--clients", type=sides.numbers, default=[1, 4, 16, 64])
     parser.add_argument("--setting", choices=list(SETTINGS), help="llama-server's, instead of trying all")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--completions", action="store_true", help="/v1/completions: for models without a chat template")
@@ -219,20 +103,18 @@ def arguments():
 
 def main():
     args = arguments()
-    started = datetime.datetime.now(datetime.timezone.utc)
-    out = ROOT / "bench/results" / f"load-{started:%Y%m%d-%H%M%S}.json"
-    digests = {f.stem: hashlib.sha256(f.read_bytes()).hexdigest() for f in args.models}
+    results = sides.Results("load", args, {f.stem: hashlib.sha256(f.read_bytes()).hexdigest() for f in args.models})
     rows, figures = [], []
     print(f"{'side':<13} {'model':<20} {'setting':<18} {'n':>4} {'tokens/s':>9} {'ttft p50':>9} {'p99':>9} "
           f"{'gap p50':>8} {'p99':>8} {'whole p50':>9} {'tok/CPUs':>8} {'foreign':>7} {'us/ev':>7}")
     for file in args.models:
         for clients in args.clients:
             figures.append(compare(file, clients, args, rows))
-            write(out, started, digests, args, rows, figures)
+            results.write(figures=figures, results=rows)
     for f in figures:
         print(f"{f['model']:<20} {f['clients']:>4} clients: tokens/s {f['tokens_per_s']:.2f} x, "
               f"first token {f['first_ms']:.2f} x of llama-server ({f['setting']})")
-    print(f"written to {out.relative_to(ROOT)}")
+    results.told()
 
 
 if __name__ == "__main__":
