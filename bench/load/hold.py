@@ -82,11 +82,11 @@ def one_round(number, program, side, port, pid, before, args):
     return rows, ends
 
 
-def per_piece(rows, args):
+def per_piece(rows):
     """Bytes of a stream with its guest, and of a guest that is waited for, in the first round."""
     before, idle, parked = rows[:3]
-    return {f"{what}_{kind}": (b[kind] - a[kind]) / n for what, a, b, n in
-            (("stream", before, idle, args.idle), ("guest", idle, parked, args.parked)) if n for kind in ("rss", "pss")}
+    return {f"{what}_{kind}": (b[kind] - a[kind]) / (b["parked"] - a["parked"]) for what, a, b in
+            (("stream", before, idle), ("guest", idle, parked)) if b["parked"] > a["parked"] for kind in ("rss", "pss")}
 
 
 def failures(rows, ends):
@@ -102,7 +102,7 @@ def left_over(rows):
 
 def measure(side, port, pid, program, args):
     """-> rows, ends"""
-    sides.load(side, pid, args, "-c", 1, "-n", 2)  # the model is loaded, and then the program
+    sides.warm(side, pid, args)
     with crowds.Crowd(port) as crowd:
         link, = crowd.ask(1, question(program, False, 0))
         crowd.until("the program answers", lambda: link.over, args.patience)
@@ -131,7 +131,7 @@ def main():
           f"{'blocks':>6} {'ttft p50':>9} {'max':>9} {'gap p99':>9} chats")
     with sides.Program("hold") as program, sides.Running(side, args.patience) as pid:
         rows, ends = measure(side, port, pid, program, args)
-    figures = {"failures": failures(rows, ends), "left_over": left_over(rows), "bytes": per_piece(rows, args)}
+    figures = {"failures": failures(rows, ends), "left_over": left_over(rows), "bytes": per_piece(rows)}
     results.write(server_command=sides.shown(side.command), figures=figures, ends=ends, results=rows)
     for number, end in enumerate(ends, 1):
         print(f"round {number}: streams {dict(end['streams'])}, guests {dict(end['guests'])}")

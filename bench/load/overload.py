@@ -14,13 +14,13 @@ import math
 
 import side as sides
 
-BAR_SHARE, BAR_REJECT_MS, GOOD_FACTOR = 0.9, 50.0, 4.0
+BAR_SHARE, BAR_REJECT_MS = 0.9, 50.0
 SETTING = "--max-latency-ms"
 FILES = 256
 
 
 def ask(side, pid, args, solo, *words):
-    report, command = sides.load(side, pid, args, "--goodput-factor", GOOD_FACTOR, "--solo-ms", f"{solo:.3f}", *words)
+    report, command = sides.load(side, pid, args, "--goodput-factor", args.good_factor, "--solo-ms", f"{solo:.3f}", *words)
     report["command"] = sides.shown(command)
     return report
 
@@ -62,7 +62,7 @@ def pair(side, pid, args, solo, clients):
     report = ask(side, pid, args, solo, "--rate", f"{rate:.4f}", "-d", args.seconds, "--max-clients", args.max_clients,
                  "--timeout", args.timeout)
     report["foreign_cores"] = meter.foreign()
-    per_s = report["goodput"]["good"] / (args.seconds + GOOD_FACTOR * solo / 1000)
+    per_s = report["goodput"]["good"] / (args.seconds + args.good_factor * solo / 1000)
     show(f"open {rate:.1f}/s", per_s, report)
     return {"closed": closed, "peak_per_s": peak, "rate": rate, "open": report, "per_s": per_s,
             "share": per_s / peak if peak else 0.0, "void": report["foreign_cores"] > sides.FOREIGN_MOST}
@@ -82,14 +82,14 @@ def measure(args):
     """-> solo ms, the search, the pairs, the command of the server that was overloaded"""
     side = serving(args)
     with sides.Running(side, args.patience) as pid:
-        sides.load(side, pid, args, "-c", 1, "-n", 4)  # the model is loaded
+        sides.warm(side, pid, args)
         alone, _ = sides.load(side, pid, args, "-c", 1, "-n", args.solo_requests)
         sides.check(alone, args)
         solo = alone["whole_ms"]["p50"]
-        print(f"alone {solo:.1f} ms: good within {GOOD_FACTOR * solo:.1f} ms")
+        print(f"alone {solo:.1f} ms: good within {args.good_factor * solo:.1f} ms")
         found = search(side, pid, args, solo)
     best = max(found, key=lambda row: row["per_s"])["clients"]
-    words = [SETTING, math.ceil(GOOD_FACTOR * solo * args.admit)] if args.admit and has_setting() else []
+    words = [SETTING, math.ceil(args.good_factor * solo * args.admit)] if args.admit and has_setting() else []
     print(f"admission: {' '.join(map(str, words)) or 'none'}")
     side = serving(args, *words)
     with contextlib.ExitStack() as stack:
@@ -99,13 +99,13 @@ def measure(args):
     return solo, found, pairs, sides.shown(side.command)
 
 
-def summary(solo, found, pairs):
+def summary(solo, found, pairs, args):
     counted = [p for p in pairs if not p["void"]] or pairs
     rejects = [p["open"]["rejects"] for p in counted]
     times = {at: max((r["ms"][at] for r in rejects if r["ms"]["n"]), default=None) for at in ("p50", "p99", "max")}
-    return {"solo_ms": solo, "limit_ms": GOOD_FACTOR * solo, "searched_per_s": {r["clients"]: r["per_s"] for r in found},
+    return {"solo_ms": solo, "limit_ms": args.good_factor * solo, "searched_per_s": {r["clients"]: r["per_s"] for r in found},
             "share": sides.median(counted, "share"),
-            "rejected": sides.median([{"share": p["open"]["rejected"] / p["open"]["started"]} for p in counted], "share"),
+            "rejected": sides.median([{"share": p["open"]["rejected"] / max(p["open"]["started"], 1)} for p in counted], "share"),
             "failed": sum(p["open"]["failed"] for p in counted), "void": sum(p["void"] for p in pairs),
             "without_retry_after": sum(r["no_retry_after"] for r in rejects), "reject_ms": times}
 
@@ -115,6 +115,7 @@ def main():
     parser.add_argument("--clients", type=sides.numbers, default=[1, 2, 4, 8, 12, 16, 24, 32, 64], help="of the search")
     parser.add_argument("--search-seconds", type=float, default=10, help="of each closed loop")
     parser.add_argument("--solo-requests", type=int, default=20)
+    parser.add_argument("--good-factor", type=float, default=4, help="a stream is good within so many times the time alone")
     parser.add_argument("--factor", type=float, default=10, help="arrivals, in best goodputs")
     parser.add_argument("--seconds", type=float, default=60, help="of the open loop")
     parser.add_argument("--timeout", type=float, default=60, help="seconds after which a client of the open loop gives up")
@@ -127,7 +128,7 @@ def main():
     print(f"{'loop':<16} {'sent':>7} {'ok':>6} {'good':>6} {'reject':>7} {'fail':>6} {'good/s':>8} {'ttft p50':>9} {'p99':>9} "
           f"{'whole p99':>9} {'no p50':>8} {'p99':>8} {'max':>8}")
     solo, found, pairs, command = measure(args)
-    f = summary(solo, found, pairs)
+    f = summary(solo, found, pairs, args)
     results.write(server_command=command, figures=f, search=found, results=pairs)
     ms = f["reject_ms"]
     told = f"p50 {ms['p50']:.2f} p99 {ms['p99']:.2f} max {ms['max']:.2f} ms" if ms["max"] is not None else "none"

@@ -139,10 +139,18 @@ def load(side, pid, args, *words):
     command += ["--extra", json.dumps(side.extra)] if side.extra else []
     command += ["--model", side.model] if side.model else []
     command += ["--completions"] if args.completions else []
+    command += ["--prompt-words", args.prompt_words] if getattr(args, "prompt_words", None) else []
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if not done.stdout.startswith("{"):
         sys.exit(f"{shown(command)}\n{done.stderr}")
     return json.loads(done.stdout), command
+
+
+def warm(side, pid, args, n=4):
+    """The model is loaded; from now on the length of prompts is known, so that no run has to ask for it first."""
+    report, _ = load(side, pid, args, "-c", 1, "-n", n)
+    check(report, args)
+    args.prompt_words = report["asked"]["prompt_words"]
 
 
 def drive(side, pid, clients, args):

@@ -100,7 +100,7 @@ def show(at, which, r, crowd):
 def measure(side, port, pid, program, args):
     """-> the pairs"""
     rows = []
-    sides.load(side, pid, args, "-c", 1, "-n", 4)  # the model is loaded
+    sides.warm(side, pid, args)
     for at in range(args.pairs):
         row = {}
         for which in ("alone", "with")[:: 1 if at % 2 else -1]:
