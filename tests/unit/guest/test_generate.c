@@ -449,7 +449,7 @@ static void test_echo(void **state)
     assert_string_equal(out.text.data, expected);
     bed_free(&out);
     run_ok(streamer(COPY("event")), REQUEST(",\"echo\":true"), &out);
-    assert_non_null(strstr(out.text.data, "\"completion_tokens\":24}"));
+    assert_non_null(strstr(out.text.data, "\"completion_tokens\":24,"));
     bed_free(&out);
     run_ok(streamer(SPLICE), ids, &out);
     assert_int_equal(out.text.len, 3); /* letters */
