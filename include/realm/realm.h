@@ -49,6 +49,7 @@ typedef struct realm_options {
     uint32_t n_ctx;       /* context limit in tokens; 0: the model's, at most 32,768 */
     bool no_prefix_cache; /* compute every prompt anew, also what others began with: to measure */
     bool reference; /* the slow F32 path for all: exact weights, activations, keys and values */
+    uint32_t max_guests;     /* runs alive at a time; 0: by vm.max_map_count, at most 4,096 */
     uint64_t max_memory;     /* largest linear memory a run may be given; 0: 64 MiB */
     realm_progress progress; /* NULL: nobody watches */
     void *ctx;               /* of progress */

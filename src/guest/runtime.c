@@ -25,7 +25,7 @@
 #define RESERVATION ((uint64_t)4 << 30) /* a wasm32 memory needs no bounds checks inside it */
 
 /* The kernel's limit on mappings is what bounds live guests, not memory. */
-static uint32_t default_guests(void)
+static uint32_t most_guests(void)
 {
     FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
     char line[32] = "";
@@ -39,7 +39,14 @@ static uint32_t default_guests(void)
     if (maps <= VMAS_KEPT + VMAS_PER_GUEST)
         return 1;
     maps = (maps - VMAS_KEPT) / VMAS_PER_GUEST;
-    return maps < MAX_GUESTS ? (uint32_t)maps : MAX_GUESTS;
+    return maps < UINT32_MAX ? (uint32_t)maps : UINT32_MAX;
+}
+
+static uint32_t default_guests(void)
+{
+    uint32_t most = most_guests();
+
+    return most < MAX_GUESTS ? most : MAX_GUESTS;
 }
 
 /* Those this process may use, in a container too. */
@@ -174,6 +181,11 @@ realm_status rl_runtime_new(rl_runtime **out, const rl_runtime_opts *opts, realm
     if (opts->max_memory > SIZE_MAX / 2)
         st = realm_fail(err, REALM_EINVAL, "a guest memory limit of %zu bytes is too large",
                         opts->max_memory);
+    if (rt->max_guests > most_guests())
+        st = realm_fail(err, REALM_EINVAL,
+                        "%u guests at a time need more mappings than vm.max_map_count allows, "
+                        "which is enough for %u: raise it with sysctl",
+                        rt->max_guests, most_guests());
     if (st == REALM_OK && opts->compiled_dir)
         st = rl_cache_open(&rt->compiled_dir, opts->compiled_dir, err);
     if (st == REALM_OK) {

@@ -125,6 +125,7 @@ rl_lm_opts rl_lib_lm_opts(const realm *r, bool reference)
 static realm_status runtime_locked(realm *r, const char *compiled, realm_error *err)
 {
     rl_runtime_opts o = { .compiled_dir = compiled,
+                          .max_guests = r->opts.max_guests,
                           .max_memory = (size_t)r->opts.max_memory,
                           .lm = rl_lib_lm_opts(r, false),
                           .keep_models = KEEP_MODELS,

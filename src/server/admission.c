@@ -25,50 +25,71 @@ void rl_admission_set(rl_admission *a, uint64_t most_ns)
 }
 
 /* With the lock. Two threads may come in another order than they read the engine's time. */
-static void look(rl_admission *a, uint64_t busy_ns)
+static void look(rl_admission *a, rl_admission_load now)
 {
-    if (busy_ns <= a->busy_ns)
+    if (now.busy_ns <= a->busy_ns)
         return;
-    if (a->n > 0)
-        a->v_ns += (busy_ns - a->busy_ns) / a->n;
-    a->busy_ns = busy_ns;
+    if (a->n_computing > 0)
+        a->v_ns += (now.busy_ns - a->busy_ns) / a->n_computing;
+    a->busy_ns = now.busy_ns;
+}
+
+/* With the lock, after somebody came or went. */
+static void count(rl_admission *a, uint32_t jobs)
+{
+    uint64_t at_work = (uint64_t)jobs + a->n_young;
+
+    a->n_computing = at_work < a->n ? (uint32_t)at_work : a->n;
 }
 
 /* With the lock: how much later than allowed one more would end; 0: in time. One alone is always
  * let in, or nothing would ever be measured again. */
 static uint64_t late_ns(const rl_admission *a)
 {
-    uint64_t takes = (a->n + (uint64_t)1) * a->cost_ns;
+    uint64_t takes = (a->n_computing + (uint64_t)1) * a->cost_ns;
 
-    if (!a->most_ns || a->n == 0)
+    if (!a->most_ns || a->n_computing == 0)
         return 0;
     if (!a->cost_ns)
-        return a->n < UNKNOWN ? 0 : 1;
+        return a->n_computing < UNKNOWN ? 0 : 1;
     return takes > a->most_ns ? takes - a->most_ns : 0;
 }
 
-bool rl_admission_begin(rl_admission *a, uint64_t busy_ns, uint64_t *v_ns, uint32_t *retry_s)
+bool rl_admission_begin(rl_admission *a, rl_admission_load now, uint64_t *v_ns, uint32_t *retry_s)
 {
     uint64_t late;
 
     (void)pthread_mutex_lock(&a->lock);
-    look(a, busy_ns);
+    look(a, now);
+    count(a, now.jobs);
     late = late_ns(a);
     *v_ns = a->v_ns;
     *retry_s = (uint32_t)((late + SECOND_NS - 1) / SECOND_NS);
     a->n += late == 0;
+    a->n_young += late == 0;
+    count(a, now.jobs);
     (void)pthread_mutex_unlock(&a->lock);
     return late == 0;
 }
 
-void rl_admission_end(rl_admission *a, uint64_t busy_ns, uint64_t v_ns)
+void rl_admission_started(rl_admission *a)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    RL_ASSERT(a->n_young > 0);
+    a->n_young--;
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+void rl_admission_end(rl_admission *a, rl_admission_load now, uint64_t v_ns, bool started)
 {
     uint64_t took;
 
     (void)pthread_mutex_lock(&a->lock);
-    look(a, busy_ns);
+    look(a, now);
     RL_ASSERT(a->n > 0 && v_ns <= a->v_ns);
     a->n--;
+    a->n_young -= !started;
+    count(a, now.jobs);
     took = a->v_ns - v_ns;
     a->cost_ns = a->cost_ns ? (a->cost_ns * (SMOOTH - 1) + took) / SMOOTH : took;
     (void)pthread_mutex_unlock(&a->lock);

@@ -46,6 +46,7 @@ typedef struct rl_answer {
     rl_buf sse;    /* of a stream: not sent yet */
     bool opened;   /* of a stream: its first events were written */
     bool closed;   /* of a stream: its last event was written */
+    bool started;  /* the admission was told so */
     bool ended;    /* the runs are closed */
     uint64_t begin_ns, admitted_ns; /* admitted_ns: the admission's, given back at the end */
     _Atomic int phase;
@@ -66,7 +67,7 @@ static void answer_free(rl_answer *a)
     rl_free(a->runs);
     (void)pthread_mutex_destroy(&a->lock);
     rl_http_unref(a->ex);
-    rl_admission_end(&s->admission, rl_server_busy_ns(s), a->admitted_ns);
+    rl_admission_end(&s->admission, rl_server_load(s), a->admitted_ns, a->started);
     rl_free(a);
     atomic_fetch_sub(&s->n_answers, 1);
 }
@@ -115,20 +116,21 @@ static void on_done(void *ctx)
 /* Room for one more; NULL: *no says why there is none. */
 static rl_answer *admit(rl_server *s, rl_complaint *no)
 {
-    uint64_t busy_ns = rl_server_busy_ns(s), admitted_ns;
+    rl_admission_load load = rl_server_load(s);
+    uint64_t admitted_ns;
     rl_answer *a;
 
     *no = (rl_complaint){ .status = 503, .text = "too many requests are under way" };
     /* The http thread alone adds to the count, so it cannot pass the limit. */
     if (atomic_load(&s->n_answers) >= s->max_answers ||
-        !rl_admission_begin(&s->admission, busy_ns, &admitted_ns, &no->retry_s))
+        !rl_admission_begin(&s->admission, load, &admitted_ns, &no->retry_s))
         return NULL;
     a = rl_alloc(sizeof *a);
     if (a) {
         a->admitted_ns = admitted_ns;
         return a;
     }
-    rl_admission_end(&s->admission, busy_ns, admitted_ns);
+    rl_admission_end(&s->admission, load, admitted_ns, false);
     no->text = "no memory for a request";
     return NULL;
 }
@@ -401,6 +403,8 @@ static void take_request(rl_answer *a)
     if (st == REALM_OK)
         st = start_runs(a, program, model, &err);
     rl_program_unref(program);
+    a->started = true;
+    rl_admission_started(&a->server->admission);
     if (st != REALM_OK)
         fail(a, &err, why.param[0] ? why.param : NULL);
     else if (a->ask.api == RL_API_CHAT || a->ask.api == RL_API_TEXT)

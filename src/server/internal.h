@@ -120,8 +120,8 @@ bool rl_health_at(const rl_server *s, uint64_t now_ns, const char **why);
 
 /* ---- stats.c */
 
-/* How long the engine has computed. Any thread. */
-uint64_t rl_server_busy_ns(const rl_server *s);
+/* Any thread. */
+rl_admission_load rl_server_load(const rl_server *s);
 
 /* http thread: all metrics as text of type RL_METRICS_TYPE. */
 void rl_metrics_write(rl_server *s, rl_buf *out);

@@ -48,8 +48,7 @@ typedef struct rl_metrics {
     struct {
         _Atomic uint64_t n[RL_METRICS_BUCKETS], sum_ns;
     } hists[RL_N_HISTS];
-    _Atomic uint32_t queued; /* completions that wait for a guest's place */
-} rl_metrics;                /* zeroed is ready */
+} rl_metrics; /* zeroed is ready */
 
 /* What is read for one answer. */
 typedef struct rl_metrics_values {
@@ -57,7 +56,7 @@ typedef struct rl_metrics_values {
     rl_runtime_stats guests;
     rl_http_counts http;
     rl_log_counts log;
-    uint32_t queued, answers;
+    uint32_t answers;
     bool ready;
     double stalled_s, start_s, now_s, cost_s;
     uint64_t cpu_ns, rss;

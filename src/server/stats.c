@@ -24,19 +24,20 @@ void rl_server_get_status(const rl_server *s, rl_server_status *out)
     get_engine(s, &engine);
     rl_http_count(s->http, &http);
     *out = (rl_server_status){ .running = engine.jobs_running,
-                               .waiting = engine.jobs_waiting + atomic_load(&s->metrics.queued),
+                               .waiting = engine.jobs_waiting,
                                .answers = atomic_load(&s->n_answers),
                                .requests = http.requests,
                                .prompt_tokens = engine.prompt_tokens,
                                .generated_tokens = engine.generated_tokens };
 }
 
-uint64_t rl_server_busy_ns(const rl_server *s)
+rl_admission_load rl_server_load(const rl_server *s)
 {
     rl_engine_stats engine;
 
     get_engine(s, &engine);
-    return engine.busy_ns;
+    return (rl_admission_load){ .busy_ns = engine.busy_ns,
+                                .jobs = engine.jobs_running + engine.jobs_waiting };
 }
 
 static double unix_now(void)
@@ -57,7 +58,6 @@ static void gather(rl_server *s, rl_metrics_values *v)
     rl_http_count(s->http, &v->http);
     rl_log_count(&v->log);
     v->cost_s = (double)rl_admission_cost(&s->admission) / 1e9;
-    v->queued = atomic_load(&s->metrics.queued);
     v->answers = atomic_load(&s->n_answers);
     v->ready = rl_health_at(s, now, &why);
     if (v->engine.work_ns && now > v->engine.work_ns)

@@ -23,14 +23,24 @@ static int drop(void **state)
     return 0;
 }
 
+/* With a job for everyone who is under way. */
+static rl_admission_load at(uint64_t busy_ms)
+{
+    return (rl_admission_load){ .busy_ns = busy_ms * MS, .jobs = UINT32_MAX };
+}
+
 static bool begin(uint32_t i, uint64_t busy_ms)
 {
-    return rl_admission_begin(&a, busy_ms * MS, &v[i], &retry_s);
+    bool in = rl_admission_begin(&a, at(busy_ms), &v[i], &retry_s);
+
+    if (in)
+        rl_admission_started(&a);
+    return in;
 }
 
 static void end(uint32_t i, uint64_t busy_ms)
 {
-    rl_admission_end(&a, busy_ms * MS, v[i]);
+    rl_admission_end(&a, at(busy_ms), v[i], true);
 }
 
 static void alone_costs_what_it_computes(void **state)
@@ -90,7 +100,7 @@ static void the_limit_can_change(void **state)
     for (uint32_t i = 10; i < 64; i++)
         assert_true(begin(i, 100));
     rl_admission_set(&a, 2000 * (uint64_t)MS);
-    assert_false(rl_admission_begin(&a, 100 * (uint64_t)MS, &v[0], &retry_s));
+    assert_false(rl_admission_begin(&a, at(100), &v[0], &retry_s));
     assert_int_equal(retry_s, 5); /* 65 of 100 ms are 4.5 s late */
 }
 
@@ -128,6 +138,27 @@ static void time_never_goes_back(void **state)
     assert_int_equal(a.n, 0);
 }
 
+/* A hundred programs that sleep take nothing of the engine, and nothing from who computes. */
+static void sleepers_do_not_count(void **state)
+{
+    const rl_admission_load asleep = { .busy_ns = 100 * (uint64_t)MS };
+    uint64_t none;
+
+    (void)state;
+    assert_true(begin(0, 0));
+    end(0, 100);
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_true(rl_admission_begin(&a, asleep, &none, &retry_s));
+        rl_admission_started(&a);
+    }
+    for (uint32_t i = 0; i < 10; i++) /* those who come are counted before they have a job */
+        assert_true(rl_admission_begin(&a, asleep, &v[i], &retry_s));
+    assert_false(rl_admission_begin(&a, asleep, &none, &retry_s));
+    for (uint32_t i = 0; i < 10; i++)
+        rl_admission_end(&a, (rl_admission_load){ 1100 * (uint64_t)MS, 10 - i }, v[i], false);
+    assert_in_range(rl_admission_cost(&a), 99 * MS, 101 * MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +170,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_is_always_let_in, fresh, drop),
         cmocka_unit_test_setup_teardown(few_while_nothing_is_known, fresh, drop),
         cmocka_unit_test_setup_teardown(time_never_goes_back, fresh, drop),
+        cmocka_unit_test_setup_teardown(sleepers_do_not_count, fresh, drop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

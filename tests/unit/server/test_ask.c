@@ -329,9 +329,9 @@ static void test_large_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chat),  cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_bad),   cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_seeds), cmocka_unit_test(test_large_numbers),
+        cmocka_unit_test(test_chat),          cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_bad),           cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_seeds),         cmocka_unit_test(test_large_numbers),
         cmocka_unit_test(test_mixed_prompts),
     };
 

@@ -34,7 +34,6 @@ static void nothing_yet_is_whole(void **state)
 {
     static const char *const wanted[] = {
         "realm_ready",
-        "realm_queue_requests",
         "realm_sequences_running",
         "realm_sequences_waiting",
         "realm_prompt_tokens_total",
@@ -68,7 +67,7 @@ static void nothing_yet_is_whole(void **state)
     const rl_metrics_values v = { .n_models = 0 };
 
     (void)state;
-    m = (rl_metrics){ .queued = 0 };
+    m = (rl_metrics){ .requests = { { 0 } } };
     read_back(&v);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         assert_true(prom_get(&p, wanted[i]) == 0);
@@ -83,7 +82,7 @@ static void requests_are_told_by_route(void **state)
     const rl_route *models = rl_route_find("GET", "/v1/models", &known);
 
     (void)state;
-    m = (rl_metrics){ .queued = 0 };
+    m = (rl_metrics){ .requests = { { 0 } } };
     assert_true(rl_n_routes <= RL_METRICS_ROUTES);
     for (size_t i = 0; i < rl_n_routes; i++) /* each has a series of its own */
         for (int status = 100; status < 600; status += 100)
@@ -112,7 +111,7 @@ static void times_fall_into_their_buckets(void **state)
     rl_timing t;
 
     (void)state;
-    m = (rl_metrics){ .queued = 0 };
+    m = (rl_metrics){ .requests = { { 0 } } };
     rl_timing_begin(&t, 1000);
     rl_timing_piece(&t, &m, 1000 + 25000000);            /* the bound itself */
     rl_timing_piece(&t, &m, 1000 + 25000000 + 1000001);  /* just over one */
@@ -138,7 +137,7 @@ static void jobs_are_told_apart(void **state)
                                   .guests = { .jobs_from_guests = 4 } };
 
     (void)state;
-    m = (rl_metrics){ .queued = 0 };
+    m = (rl_metrics){ .requests = { { 0 } } };
     read_back(&v);
     assert_true(prom_get(&p, "realm_engine_jobs_total") == 5);
     assert_true(prom_get(&p, "realm_engine_jobs_from_guests_total") == 4);
@@ -155,11 +154,10 @@ static void names_of_models_are_escaped(void **state)
                                          "line\nend}\" 1\n# x", "bad\xff\xc3utf8\xe2\x82\xac" };
     const rl_metrics_values v = { .models = models,
                                   .n_models = 5,
-                                  .queued = 2,
                                   .engine = { .kv_bytes = 400, .kv_bytes_used = 100 } };
 
     (void)state;
-    m = (rl_metrics){ .queued = 0 };
+    m = (rl_metrics){ .requests = { { 0 } } };
     for (size_t i = 0; i < 5; i++) {
         (void)strncpy(models[i].name, names[i], sizeof models[i].name - 1);
         models[i].running = (uint32_t)i;
@@ -168,7 +166,7 @@ static void names_of_models_are_escaped(void **state)
     read_back(&v);
     assert_true(prom_get(&p, "vllm:num_requests_running{model_name=\"gemma3-270m\"}") == 0);
     assert_true(prom_get(&p, "vllm:num_requests_running{model_name=\"a\\\"b\"}") == 1);
-    assert_true(prom_get(&p, "vllm:num_requests_waiting{model_name=\"back\\\\slash\"}") == 22);
+    assert_true(prom_get(&p, "vllm:num_requests_waiting{model_name=\"back\\\\slash\"}") == 20);
     assert_true(prom_get(&p, "vllm:kv_cache_usage_perc{model_name=\"line\\nend}\\\" 1\\n# x\"}") ==
                 0.25);
     assert_true(prom_get(&p, "vllm:gpu_cache_usage_perc{model_name=\"bad\xef\xbf\xbd\xef\xbf\xbd"
@@ -193,7 +191,7 @@ static void nothing_is_lost_between_threads(void **state)
     pthread_t threads[4];
 
     (void)state;
-    m = (rl_metrics){ .queued = 0 };
+    m = (rl_metrics){ .requests = { { 0 } } };
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, count_many, NULL), 0);
     for (int i = 0; i < 50; i++) {
