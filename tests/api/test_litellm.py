@@ -114,6 +114,7 @@ class LiteLLM(Chats, Texts, Formats, Tools, Embeddings, Responses, bed.Api):
     test_text_logprobs = test_text_logprobs_are_those_of_chats = None  # it leaves them out of a completion's stream
     test_text_echo_forms = test_text_echo_scores_are_those_of_drawing = test_text_echo_of_a_long_prompt = None  # likewise
     test_text_echo_as_the_harness_reads_it = test_text_echo_special_words = None
+    test_text_echo_never_cuts_a_character = None  # of a stream that generates nothing it counts the text as generated
     # it says tool_calls where a whole answer, as OpenAI's, says stop:
     test_tool_named = test_tool_answers_go_back = test_tool_must_over_format = None
     test_response_parameters = None  # it asks for 16 tokens at least
