@@ -5,7 +5,7 @@
 #include <string.h>
 #include <wasmtime.h>
 
-static void must(realm_status st, const realm_error *err)
+void bed_must(realm_status st, const realm_error *err)
 {
     if (st != REALM_OK)
         fail_msg("%s: %s", realm_status_name(st), err->text);
@@ -40,7 +40,7 @@ rl_runtime *bed_open_with(const rl_runtime_opts *o)
     rl_runtime *rt;
     realm_error err;
 
-    must(rl_runtime_new(&rt, o, &err), &err);
+    bed_must(rl_runtime_new(&rt, o, &err), &err);
     keep_traps();
     return rt;
 }
@@ -75,7 +75,7 @@ rl_program *bed_wat(rl_runtime *rt, const char *wat)
     rl_program *p;
     realm_error err;
 
-    must(bed_try(&p, rt, wat, &err), &err);
+    bed_must(bed_try(&p, rt, wat, &err), &err);
     return p;
 }
 
@@ -97,7 +97,7 @@ rl_run *bed_start(rl_runtime *rt, const rl_run_opts *opts)
     realm_error err;
 
     put_traps();
-    must(rl_run_start(&run, rt, opts, &err), &err);
+    bed_must(rl_run_start(&run, rt, opts, &err), &err);
     return run;
 }
 

@@ -13,6 +13,9 @@ typedef struct bed_out {
     rl_buf text, log, events; /* events: one a line */
 } bed_out;
 
+/* Fails the test with the error's sentence. */
+void bed_must(realm_status st, const realm_error *err);
+
 /* Memory of runs: up to 16 MiB; 256 live guests; no models. */
 rl_runtime *bed_open(const char *compiled_dir, uint32_t n_workers);
 rl_runtime *bed_open_with(const rl_runtime_opts *o);
