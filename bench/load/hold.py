@@ -126,7 +126,8 @@ def main():
     sides.allow_files(most)
     results = sides.Results("hold", args, sides.digests([args.name]))
     port = sides.free_port()
-    side = sides.realm(args.name, port, args, "--max-connections", most, "--max-connections-per-ip", most)
+    side = sides.realm(args.name, port, args, "--max-connections", most, "--max-connections-per-ip", most,
+                       "--max-guests", most)
     print(f"{'stage':<18} {'rss MiB':>8} {'pss MiB':>8} {'maps':>7} {'files':>6} {'conns':>6} {'guests':>6} {'parked':>6} "
           f"{'blocks':>6} {'ttft p50':>9} {'max':>9} {'gap p99':>9} chats")
     with sides.Program("hold") as program, sides.Running(side, args.patience) as pid:
