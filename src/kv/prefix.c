@@ -141,6 +141,8 @@ void rl_kv_prefix_free(rl_kv_prefix *x)
 {
     if (!x)
         return;
+    for (rl_kv_node *node = x->oldest; node; node = node->newer)
+        node->parent = NULL; /* which goes before it */
     while (x->oldest)
         drop(x, x->oldest);
     rl_free(x->buckets);
