@@ -132,10 +132,15 @@ class Program:
 # ---- realm-load
 
 
+RUNS = collections.Counter()  # of a server: each run has prompts of its own, for servers remember what they have seen
+
+
 def load(side, pid, args, *words):
-    """One run. -> realm-load's report (nothing may have succeeded in it), its command"""
-    command = [LOAD, url_of(side), *words, "-p", args.prompt_tokens, "-m", args.max_tokens, "--seed", args.seed,
-               "--pid", pid, "--json"]
+    """One run; the n-th runs of two servers ask the same. -> realm-load's report (nothing may have succeeded in it), its
+    command"""
+    command = [LOAD, url_of(side), *words, "-p", args.prompt_tokens, "-m", args.max_tokens,
+               "--seed", args.seed + RUNS[side.ready], "--pid", pid, "--json"]
+    RUNS[side.ready] += 1
     command += ["--extra", json.dumps(side.extra)] if side.extra else []
     command += ["--model", side.model] if side.model else []
     command += ["--completions"] if args.completions else []
