@@ -3,6 +3,7 @@
 #include "base/assert.h"
 
 #define SMOOTH    16u /* requests */
+#define SPREADS   2u  /* so far above the mean are few: about one of 20 (normally spread) */
 #define UNKNOWN   4u  /* so many may go while nobody knows what one takes */
 #define SECOND_NS 1000000000u
 
@@ -46,7 +47,7 @@ static void count(rl_admission *a, uint32_t jobs)
  * let in, or nothing would ever be measured again. */
 static uint64_t late_ns(const rl_admission *a)
 {
-    uint64_t takes = (a->n_computing + (uint64_t)1) * a->cost_ns;
+    uint64_t takes = (a->n_computing + (uint64_t)1) * (a->cost_ns + SPREADS * a->spread_ns);
 
     if (!a->most_ns || a->n_computing == 0)
         return 0;
@@ -80,18 +81,28 @@ void rl_admission_started(rl_admission *a)
     (void)pthread_mutex_unlock(&a->lock);
 }
 
+/* With the lock. The first one's own spread is not known. */
+static void learn(rl_admission *a, uint64_t took)
+{
+    uint64_t off = took > a->cost_ns ? took - a->cost_ns : a->cost_ns - took;
+
+    if (!a->cost_ns) {
+        a->cost_ns = took;
+        return;
+    }
+    a->spread_ns = (a->spread_ns * (SMOOTH - 1) + off) / SMOOTH;
+    a->cost_ns = (a->cost_ns * (SMOOTH - 1) + took) / SMOOTH;
+}
+
 void rl_admission_end(rl_admission *a, rl_admission_load now, uint64_t v_ns, bool started)
 {
-    uint64_t took;
-
     (void)pthread_mutex_lock(&a->lock);
     look(a, now);
     RL_ASSERT(a->n > 0 && v_ns <= a->v_ns);
     a->n--;
     a->n_young -= !started;
     count(a, now.jobs);
-    took = a->v_ns - v_ns;
-    a->cost_ns = a->cost_ns ? (a->cost_ns * (SMOOTH - 1) + took) / SMOOTH : took;
+    learn(a, a->v_ns - v_ns);
     (void)pthread_mutex_unlock(&a->lock);
 }
 

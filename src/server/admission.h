@@ -3,9 +3,11 @@
  * Requests share the engine, so one that comes while n compute ends after about n + 1 times what a
  * request takes of it. That is measured: with v the integral of the engine's busy time over n, a
  * request has taken v(end) - v(begin), its share of a processor that is shared evenly; the mean is
- * smoothed over the latest. So the limit is a time, and how many requests it means follows from the
- * model, the machine and what is asked. Programs that sleep do not count: n are those with a job
- * and those whose runs have not started yet, as many as are under way at most. Any thread. */
+ * smoothed over the latest, and so is how far they are from it: twice that is added, for the limit
+ * is one that most keep, not the mean (as Jacobson's timeout of TCP does, RFC 6298). So the limit
+ * is a time, and how many requests it means follows from the model, the machine and what is asked.
+ * Programs that sleep do not count: n are those with a job and those whose runs have not started
+ * yet, as many as are under way at most. Any thread. */
 #ifndef RL_SERVER_ADMISSION_H
 #define RL_SERVER_ADMISSION_H
 
@@ -23,6 +25,7 @@ typedef struct rl_admission {
     pthread_mutex_t lock; /* of all below */
     uint64_t most_ns;     /* what a request may take in all; 0: everyone is let in */
     uint64_t cost_ns;     /* what one takes of the engine; 0: none has ended */
+    uint64_t spread_ns;   /* how far from it they are */
     uint64_t busy_ns;     /* of the engine, at the last look */
     uint64_t v_ns;
     uint32_t n, n_young;  /* under way; of those: their runs have not started */

@@ -85,8 +85,27 @@ static void as_many_as_end_in_time(void **state)
         assert_true(begin(i, 100));
     assert_false(begin(10, 100));
     assert_int_equal(retry_s, 1);
-    end(0, 100);
-    assert_true(begin(0, 100));
+    end(0, 1100); /* it had its tenth of a second like the others */
+    assert_true(begin(0, 1100));
+}
+
+/* 50 and 150 ms in turn: the mean is 100, but ten of 150 would not end in a second. */
+static void uneven_ones_leave_room(void **state)
+{
+    uint64_t busy = 0;
+    uint32_t n = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 200; i++) {
+        assert_true(begin(0, busy));
+        busy += i % 2 ? 150 : 50;
+        end(0, busy);
+    }
+    assert_in_range(rl_admission_cost(&a), 90 * MS, 110 * MS);
+    assert_in_range(a.spread_ns, 45 * MS, 55 * MS);
+    while (n < 64 && begin(n, busy))
+        n++;
+    assert_in_range(n, 4, 6);
 }
 
 static void the_limit_can_change(void **state)
@@ -166,6 +185,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(those_side_by_side_share, fresh, drop),
         cmocka_unit_test_setup_teardown(shares_follow_who_is_there, fresh, drop),
         cmocka_unit_test_setup_teardown(as_many_as_end_in_time, fresh, drop),
+        cmocka_unit_test_setup_teardown(uneven_ones_leave_room, fresh, drop),
         cmocka_unit_test_setup_teardown(the_limit_can_change, fresh, drop),
         cmocka_unit_test_setup_teardown(one_is_always_let_in, fresh, drop),
         cmocka_unit_test_setup_teardown(few_while_nothing_is_known, fresh, drop),
