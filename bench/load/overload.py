@@ -4,11 +4,12 @@
 usage: bench/load/overload.py [--factor 10] [--seconds 60] [--pairs 3] [--admit 1] NAME
 
 A stream is good when it ended within 4 times what a stream takes alone (median of a closed loop of one). The best
-goodput is looked for over closed loops of more and more clients. Then, in pairs: the best closed loop again, and an
-open loop (Poisson) at 10 times its rate. Goodput under overload is good streams over the time from the first arrival
-to when the last could still be good. The server runs with --max-latency-ms of that limit times --admit, when it has
-that setting (--admit 0: without); the search runs without. Bars: 90 % of the best goodput; rejects within 50 ms, each
-with Retry-After. Results: bench/results/overload-*.json"""
+goodput is looked for over closed loops of more and more clients, on a server that refuses nothing. Then, in pairs: the
+best closed loop on that server again, and an open loop (Poisson) at 10 times its rate on a second one, which runs with
+--max-latency-ms of that limit times --admit, when it has that setting (--admit 0: without); the one that is not asked
+is idle. Goodput under overload is good streams over the time from the first arrival to when the last could still be
+good. Bars: 90 % of the best goodput; rejects within 50 ms, each with Retry-After. Results:
+bench/results/overload-*.json"""
 import contextlib
 import math
 
@@ -51,15 +52,17 @@ def is_empty(side):
     return seen["realm_requests_under_way"] == 0 and seen["realm_sequences_running"] + seen["realm_sequences_waiting"] == 0
 
 
-def pair(side, pid, args, solo, clients):
-    """The best closed loop, then the open one at so many times its rate."""
-    sides.until("nothing is under way", lambda: is_empty(side), args.patience)
-    closed = ask(side, pid, args, solo, "-c", clients, "-d", args.search_seconds)
+def pair(plain, limited, args, solo, clients):
+    """plain, limited: (side, pid). The best closed loop on the one, then the open one at so many times its rate on the
+    other."""
+    for side, _ in (plain, limited):
+        sides.until("nothing is under way", lambda side=side: is_empty(side), args.patience)
+    meter = sides.Meter(plain[1], limited[1])
+    closed = ask(*plain, args, solo, "-c", clients, "-d", args.closed_seconds)
     peak = closed["goodput"]["per_s"]
     show(f"closed {clients}", peak, closed)
     rate = max(args.factor * peak, 0.1)
-    meter = sides.Meter(pid)
-    report = ask(side, pid, args, solo, "--rate", f"{rate:.4f}", "-d", args.seconds, "--max-clients", args.max_clients,
+    report = ask(*limited, args, solo, "--rate", f"{rate:.4f}", "-d", args.seconds, "--max-clients", args.max_clients,
                  "--timeout", args.timeout)
     report["foreign_cores"] = meter.foreign()
     per_s = report["goodput"]["good"] / (args.seconds + args.good_factor * solo / 1000)
@@ -78,24 +81,29 @@ def has_setting():
     return SETTING in sides.call(sides.REALM, "serve", "--help")
 
 
+def peak_of(plain, args):
+    """plain: (side, pid). -> solo ms, the rows of the search, the clients of the best"""
+    sides.warm(*plain, args)
+    alone, _ = sides.load(*plain, args, "-c", 1, "-n", args.solo_requests)
+    sides.check(alone, args)
+    solo = alone["whole_ms"]["p50"]
+    print(f"alone {solo:.1f} ms: good within {args.good_factor * solo:.1f} ms")
+    found = search(*plain, args, solo)
+    return solo, found, max(found, key=lambda row: row["per_s"])["clients"]
+
+
 def measure(args):
     """-> solo ms, the search, the pairs, the command of the server that was overloaded"""
-    side = serving(args)
-    with sides.Running(side, args.patience) as pid:
-        sides.warm(side, pid, args)
-        alone, _ = sides.load(side, pid, args, "-c", 1, "-n", args.solo_requests)
-        sides.check(alone, args)
-        solo = alone["whole_ms"]["p50"]
-        print(f"alone {solo:.1f} ms: good within {args.good_factor * solo:.1f} ms")
-        found = search(side, pid, args, solo)
-    best = max(found, key=lambda row: row["per_s"])["clients"]
-    words = [SETTING, math.ceil(args.good_factor * solo * args.admit)] if args.admit and has_setting() else []
-    print(f"admission: {' '.join(map(str, words)) or 'none'}")
-    side = serving(args, *words)
+    plain = serving(args)
     with contextlib.ExitStack() as stack:
-        pid = stack.enter_context(sides.Running(side, args.patience))
-        sides.load(side, pid, args, "-c", best, "-d", args.search_seconds)
-        pairs = [pair(side, pid, args, solo, best) for _ in range(args.pairs)]
+        plain = (plain, stack.enter_context(sides.Running(plain, args.patience)))
+        solo, found, best = peak_of(plain, args)
+        words = [SETTING, math.ceil(args.good_factor * solo * args.admit)] if args.admit and has_setting() else []
+        print(f"admission: {' '.join(map(str, words)) or 'none'}")
+        side = serving(args, *words)
+        limited = (side, stack.enter_context(sides.Running(side, args.patience)))
+        sides.load(*limited, args, "-c", best, "-d", args.search_seconds)
+        pairs = [pair(plain, limited, args, solo, best) for _ in range(args.pairs)]
     return solo, found, pairs, sides.shown(side.command)
 
 
@@ -112,8 +120,10 @@ def summary(solo, found, pairs, args):
 
 def main():
     parser = sides.parser(__doc__, prompt_tokens=48, max_tokens=32)
-    parser.add_argument("--clients", type=sides.numbers, default=[1, 2, 4, 8, 12, 16, 24, 32, 64], help="of the search")
-    parser.add_argument("--search-seconds", type=float, default=10, help="of each closed loop")
+    parser.add_argument("--clients", type=sides.numbers, default=[1, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32, 64],
+                        help="of the search")
+    parser.add_argument("--search-seconds", type=float, default=10, help="of each closed loop of the search")
+    parser.add_argument("--closed-seconds", type=float, default=30, help="of the closed loop of a pair")
     parser.add_argument("--solo-requests", type=int, default=20)
     parser.add_argument("--good-factor", type=float, default=4, help="a stream is good within so many times the time alone")
     parser.add_argument("--factor", type=float, default=10, help="arrivals, in best goodputs")

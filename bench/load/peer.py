@@ -58,11 +58,23 @@ def best_setting(file, clients, args, rows):
     return max(rows[-len(SETTINGS):], key=lambda r: r["report"]["tokens_per_s"])["setting"]
 
 
+def is_void(pair):
+    return any(row["report"]["server"]["foreign_cores"] > sides.FOREIGN_MOST for row in pair)
+
+
 def ratios(pairs):
     """-> medians of Realm / peer: tokens per second, median time to the first token"""
     return [statistics.median(mine["report"][what][part] / theirs["report"][what][part] if part else
                               mine["report"][what] / theirs["report"][what] for mine, theirs in pairs)
             for what, part in (("tokens_per_s", None), ("first_ms", "p50"))]
+
+
+def figures_of(pairs):
+    """The pairs beside which nothing else ran; the spread is the larger of the two sides'."""
+    counted = [pair for pair in pairs if not is_void(pair)] or pairs
+    speed, first = ratios(counted)
+    spread = max(sides.spread([row["report"]["tokens_per_s"] for row in rows]) for rows in zip(*counted))
+    return {"tokens_per_s": speed, "first_ms": first, "pairs": len(counted), "void": len(pairs) - len(counted), "spread": spread}
 
 
 def compare(file, clients, args, rows):
@@ -77,8 +89,7 @@ def compare(file, clients, args, rows):
             done = {side.name: measure(side, pid, file.stem, clients, args) for side, pid in (order if at % 2 else order[::-1])}
             pairs.append((done["realm"], done["llama-server"]))
             rows.extend(pairs[-1])
-    speed, first = ratios(pairs)
-    return {"model": file.stem, "clients": clients, "setting": setting, "tokens_per_s": speed, "first_ms": first}
+    return {"model": file.stem, "clients": clients, "setting": setting, **figures_of(pairs)}
 
 
 def arguments():
@@ -113,7 +124,8 @@ def main():
             results.write(figures=figures, results=rows)
     for f in figures:
         print(f"{f['model']:<20} {f['clients']:>4} clients: tokens/s {f['tokens_per_s']:.2f} x, "
-              f"first token {f['first_ms']:.2f} x of llama-server ({f['setting']})")
+              f"first token {f['first_ms']:.2f} x of llama-server ({f['setting']}); {f['pairs']} pairs, {f['void']} void, "
+              f"spread {f['spread']:.2f}")
     results.told()
 
 
