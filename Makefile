@@ -40,7 +40,7 @@ bench: build
 
 bench-load: build
 	@tools/import_models $(MODEL)
-	@for part in guest slow hold overload; do echo "== $$part"; bench/load/$$part.py $(MODEL) || exit 1; done
+	@for part in guest slow hold overload prefix; do echo "== $$part"; bench/load/$$part.py $(MODEL) || exit 1; done
 
 format:
 	@tools/check_format clang-format --fix
