@@ -214,18 +214,29 @@ REALM_API realm_status realm_perplexity(realm_model *m, const realm_perplexity_o
                                         realm_error *err) REALM_MUST_USE;
 
 /* One timing. n_prompt > 0: the time to take in that many tokens. Else batch sequences generate
- * n_gen tokens each, greedily: with batch 0 from one token on (as one stream), with batch >= 1
- * after a distinct prompt of 128 tokens each that is not timed. */
+ * n_gen tokens each, batch 0: one. Before the time begins each sequence has taken in `depth` tokens
+ * of its own; with batch >= 1, 0 stands for 128. */
 typedef struct realm_bench_options {
-    uint32_t n_prompt, n_gen, batch;
-    uint32_t reps;   /* timed repetitions after one that warms up; 0: 3 */
-    double *samples; /* [reps] tokens per second of each, the caller's; NULL is fine */
+    uint32_t n_prompt, n_gen, batch, depth;
+    float temperature, top_p; /* of the draws; temperature 0: greedy; top_p 0: 1 */
+    uint32_t reps;            /* timed repetitions after one that warms up; 0: 3 */
+    double *samples;          /* [reps] tokens per second of each, the caller's; NULL is fine */
+    bool profile;             /* `regions` of the result are wanted */
 } realm_bench_options;
+
+/* Where the wall time of the timed steps went: embeddings; norms and quantisation where they are a
+ * region of their own; a layer's five regions; the output matrix; everything behind it, up to ids
+ * that were delivered; the rest of a step. */
+#define REALM_BENCH_REGIONS 10
 
 typedef struct realm_bench_result {
     double tokens_per_second; /* median of the repetitions */
     double least, most;
+    double regions[REALM_BENCH_REGIONS]; /* seconds, of all timed repetitions together */
 } realm_bench_result;
+
+/* "attention"; region < REALM_BENCH_REGIONS */
+REALM_API const char *realm_bench_region(uint32_t region);
 
 REALM_API realm_status realm_bench(realm_model *m, const realm_bench_options *opts,
                                    realm_bench_result *out, realm_error *err) REALM_MUST_USE;

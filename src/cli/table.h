@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 
-#define RL_TABLE_COLS 10u
+#define RL_TABLE_COLS 12u
 
 typedef struct rl_table {
     const char *align; /* one letter per column: l or r */

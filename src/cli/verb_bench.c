@@ -1,17 +1,15 @@
 #include "cli/cli.h"
 
 #include "base/alloc.h"
-#include "base/json.h"
+#include "cli/bench.h"
 #include "cli/progress.h"
-#include "cli/table.h"
-#include "cli/units.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 
 #define GEN_IN_BATCH 64u
 #define MAX_REPS     1000u
+#define OUT_MAX      ((size_t)16 << 20)
 
 /* The numbers of one option; 0 stands for none. */
 typedef struct numbers {
@@ -22,56 +20,43 @@ typedef struct numbers {
 typedef struct bench {
     rl_cli *c;
     realm_model *m;
-    uint32_t reps;
-    numbers prompt, gen, batch;
-    double samples[MAX_REPS];
-    rl_json json; /* inside "results" */
-    rl_table table;
+    numbers prompt, gen, batch, depth;
+    rl_bench_report report;
 } bench;
 
-static void name_test(const realm_bench_options *o, char out[32])
+static void name_test(const realm_bench_options *o, char *out, size_t cap)
 {
-    if (o->n_prompt)
-        (void)snprintf(out, 32, "pp%" PRIu32, o->n_prompt);
-    else if (o->batch)
-        (void)snprintf(out, 32, "tg%" PRIu32 "x%" PRIu32, o->n_gen, o->batch);
-    else
-        (void)snprintf(out, 32, "tg%" PRIu32, o->n_gen);
+    char batch[16] = "", depth[16] = "";
+
+    if (o->batch)
+        (void)snprintf(batch, sizeof batch, "x%" PRIu32, o->batch);
+    if (o->depth)
+        (void)snprintf(depth, sizeof depth, "@%" PRIu32, o->depth);
+    (void)snprintf(out, cap, "%s%" PRIu32 "%s%s", o->n_prompt ? "pp" : "tg",
+                   o->n_prompt ? o->n_prompt : o->n_gen, batch, depth);
 }
 
-static void report(bench *b, const char *test, const realm_bench_result *x)
+static int one(bench *b, const realm_bench_options *opts)
 {
-    rl_json *j = &b->json;
-
-    rl_json_object(j, NULL);
-    rl_json_string(j, "test", test);
-    rl_json_double(j, "tokens_per_second", x->tokens_per_second, 6);
-    rl_json_double(j, "least", x->least, 6);
-    rl_json_double(j, "most", x->most, 6);
-    rl_json_array(j, "samples");
-    for (uint32_t i = 0; i < b->reps; i++)
-        rl_json_double(j, NULL, b->samples[i], 6);
-    rl_json_end_array(j);
-    rl_json_end_object(j);
-    rl_table_add(&b->table, test);
-    rl_table_addf(&b->table, "%.1f", x->tokens_per_second);
-    rl_table_addf(&b->table, "%.1f", x->least);
-    rl_table_addf(&b->table, "%.1f", x->most);
-}
-
-static int one(bench *b, realm_bench_options *o)
-{
-    realm_bench_result x;
+    rl_bench_row *row = rl_bench_report_add(&b->report);
+    realm_bench_options o = *opts;
     realm_error err;
-    char test[32];
 
-    o->reps = b->reps;
-    o->samples = b->samples;
-    name_test(o, test);
-    rl_progress_label(test);
-    if (realm_bench(b->m, o, &x, &err) != REALM_OK)
+    if (!row)
+        return rl_cli_fail(&(realm_error){ REALM_ENOMEM, "no memory to measure" });
+    row->n_prompt = o.n_prompt;
+    row->n_gen = o.n_gen;
+    row->batch = o.batch;
+    row->depth = o.depth;
+    name_test(&o, row->test, sizeof row->test);
+    rl_progress_label(row->test);
+    o.reps = b->report.reps;
+    o.samples = row->samples;
+    o.temperature = (float)b->report.temperature;
+    o.top_p = (float)b->report.top_p;
+    o.profile = b->report.profile;
+    if (realm_bench(b->m, &o, &row->x, &err) != REALM_OK)
         return rl_cli_fail(&err);
-    report(b, test, &x);
     return 0;
 }
 
@@ -88,10 +73,10 @@ static int each(bench *b, const numbers *v, realm_bench_options *o, uint32_t *fi
     return code;
 }
 
-static int all_tests(bench *b)
+static int at_depth(bench *b, uint32_t depth)
 {
-    realm_bench_options prompt = { .n_prompt = 0 }, gen = { .n_gen = 0 };
-    realm_bench_options batch = { .n_gen = GEN_IN_BATCH };
+    realm_bench_options prompt = { .depth = depth }, gen = { .depth = depth };
+    realm_bench_options batch = { .n_gen = GEN_IN_BATCH, .depth = depth };
     int code = each(b, &b->prompt, &prompt, &prompt.n_prompt);
 
     if (code == 0)
@@ -101,100 +86,40 @@ static int all_tests(bench *b)
     return code;
 }
 
-/* cpu, threads, level and served of the library, as members of our object. */
-static int kernels(bench *b, json_t **out)
+/* cpu, threads, level and served of the library. */
+static int kernels(bench *b)
 {
     realm_error err;
     char *text;
 
     if (realm_kernels(b->c->r, &text, &err) != REALM_OK)
         return rl_cli_fail(&err);
-    *out = json_loads(text, 0, NULL);
+    b->report.kernels = json_loads(text, 0, NULL);
     realm_free(text);
     return 0;
 }
 
-static void json_whole(const bench *b, const json_t *k, const char *results, rl_buf *out)
-{
-    const realm_model_info *i = realm_model_get_info(b->m);
-    char *served = json_dumps(json_object_get(k, "served"), JSON_COMPACT);
-    rl_json j = rl_json_on(out);
-    json_free_t give_back;
-
-    rl_json_object(&j, NULL);
-    rl_json_string(&j, "model", b->c->pos[0]);
-    rl_json_string(&j, "sha256", i->sha256);
-    rl_json_string(&j, "arch", i->arch);
-    rl_json_string(&j, "cpu", json_string_value(json_object_get(k, "cpu")));
-    rl_json_int(&j, "threads", json_integer_value(json_object_get(k, "threads")));
-    rl_json_string(&j, "level", json_string_value(json_object_get(k, "level")));
-    if (served)
-        rl_json_raw(&j, "levels", served);
-    rl_json_uint(&j, "weight_bytes", i->weight_bytes);
-    rl_json_uint(&j, "weight_bytes_per_token", i->weight_bytes_per_token);
-    rl_json_uint(&j, "repetitions", b->reps);
-    rl_json_raw(&j, "results", results);
-    rl_json_end_object(&j);
-    (void)rl_buf_adds(out, "\n");
-    json_get_alloc_funcs(NULL, &give_back);
-    give_back(served);
-}
-
-static void text_whole(const bench *b, const json_t *k, rl_buf *out)
-{
-    const realm_model_info *i = realm_model_get_info(b->m);
-    json_int_t threads = json_integer_value(json_object_get(k, "threads"));
-    char size[RL_UNITS_TEXT];
-
-    (void)rl_buf_addf(
-        out, "%s, %s, %" JSON_INTEGER_FORMAT " thread%s, kernels %s, %s read per token\n\n",
-        b->c->pos[0], json_string_value(json_object_get(k, "cpu")), threads,
-        threads == 1 ? "" : "s", json_string_value(json_object_get(k, "level")),
-        rl_units_show_size(i->weight_bytes_per_token, size));
-    if (b->table.n_cells > 4)
-        rl_table_show(&b->table, "", out);
-    else
-        (void)rl_buf_adds(out, "every test was skipped\n");
-}
-
 static int measure(bench *b)
 {
-    bool json = rl_cli_has(b->c, "json");
-    rl_buf results, out;
-    json_t *k = NULL;
-    int code;
+    int code = 0;
+    rl_buf out;
 
-    rl_buf_init(&results, (size_t)16 << 20);
-    rl_buf_init(&out, (size_t)16 << 20);
-    b->json = rl_json_on(&results);
-    rl_table_init(&b->table, "lrrr");
-    rl_table_add(&b->table, "TEST");
-    rl_table_add(&b->table, "TOKENS/S");
-    rl_table_add(&b->table, "LEAST");
-    rl_table_add(&b->table, "MOST");
-    rl_json_array(&b->json, NULL);
-    code = all_tests(b);
-    rl_json_end_array(&b->json);
+    b->report.model = b->c->pos[0];
+    b->report.info = *realm_model_get_info(b->m);
+    for (size_t i = 0; code == 0 && i < b->depth.n; i++)
+        code = at_depth(b, b->depth.list[i]);
     if (code == 0)
-        code = kernels(b, &k);
-    if (code == 0 && json)
-        json_whole(b, k, results.data, &out);
-    else if (code == 0)
-        text_whole(b, k, &out);
-    json_decref(k);
-    rl_table_deinit(&b->table);
-    rl_buf_deinit(&results);
-    if (code == 0)
-        return rl_cli_print(&out);
-    rl_buf_deinit(&out);
-    return code;
-}
-
-static bool read_numbers(const rl_cli *c, const char *opt, const char *fallback, numbers *v)
-{
-    const char *text = rl_cli_get(c, opt);
-
-    return rl_cli_list(c, opt, text ? text : fallback, 1u << 20, &v->list, &v->n);
+        code = kernels(b);
+    if (code)
+        return code;
+    rl_buf_init(&out, OUT_MAX);
+    if (rl_cli_has(b->c, "json"))
+        rl_bench_json(&b->report, &out);
+    else if (rl_cli_has(b->c, "csv"))
+        rl_bench_csv(&b->report, &out);
+    else
+        rl_bench_text(&b->report, &out);
+    return rl_cli_print(&out);
 }
 
 static int with_model(bench *b)
@@ -211,26 +136,43 @@ static int with_model(bench *b)
     return code;
 }
 
+static bool read_numbers(const rl_cli *c, const char *opt, const char *fallback, numbers *v)
+{
+    const char *text = rl_cli_get(c, opt);
+
+    return rl_cli_list(c, opt, text ? text : fallback, 1u << 20, &v->list, &v->n);
+}
+
+static bool read_options(bench *b)
+{
+    uint64_t reps = 3;
+
+    b->report.profile = rl_cli_has(b->c, "profile");
+    if (!rl_cli_uint(b->c, "reps", 1, MAX_REPS, &reps) ||
+        !rl_cli_float(b->c, "temp", 0, 100, &b->report.temperature) ||
+        !rl_cli_float(b->c, "top-p", 0, 1, &b->report.top_p))
+        return false;
+    b->report.reps = (uint32_t)reps;
+    return read_numbers(b->c, "prompt", "512", &b->prompt) &&
+           read_numbers(b->c, "gen", "128", &b->gen) &&
+           read_numbers(b->c, "batch", "1,4,16,64", &b->batch) &&
+           read_numbers(b->c, "depth", "0", &b->depth);
+}
+
 int rl_verb_bench(rl_cli *c)
 {
-    bench *b = rl_alloc(sizeof *b);
-    uint64_t reps = 3;
+    bench b = { .c = c };
     int code = RL_EXIT_USAGE;
 
-    if (!b) {
-        (void)fputs("realm: no memory to measure\n", stderr);
-        return RL_EXIT_FAILED;
-    }
-    b->c = c;
-    if (rl_cli_uint(c, "reps", 1, MAX_REPS, &reps) &&
-        read_numbers(c, "prompt", "512", &b->prompt) && read_numbers(c, "gen", "128", &b->gen) &&
-        read_numbers(c, "batch", "1,4,16,64", &b->batch)) {
-        b->reps = (uint32_t)reps;
-        code = with_model(b);
-    }
-    rl_free(b->prompt.list);
-    rl_free(b->gen.list);
-    rl_free(b->batch.list);
-    rl_free(b);
+    if (rl_cli_has(c, "json") && rl_cli_has(c, "csv"))
+        return rl_cli_usage(c->verb, "--json or --csv, not both");
+    if (read_options(&b))
+        code = with_model(&b);
+
+    rl_free(b.prompt.list);
+    rl_free(b.gen.list);
+    rl_free(b.batch.list);
+    rl_free(b.depth.list);
+    rl_bench_report_deinit(&b.report);
     return code;
 }

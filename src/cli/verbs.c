@@ -146,8 +146,14 @@ static const rl_opt bench_opts[] = {
     { "batch", 'b', "N,N...",
       "N streams at once: 128 tokens of prompt each, then 64 timed ones (default 1,4,16,64; 0: "
       "skip)" },
+    { "depth", 'd', "N,N...",
+      "do all that with N tokens already in the context of each stream (default 0)" },
     { "reps", 'r', "N", "repetitions; the median counts (default 3)" },
+    { "temp", 0, "X", "temperature of the draws, 0 is greedy (default 0)" },
+    { "top-p", 0, "X", "draw from the smallest set with this share of probability (default 1)" },
+    { "profile", 0, NULL, "also say how much of a step each of its regions takes" },
     JSON,
+    { "csv", 0, NULL, "write CSV instead of text" },
     CTX,
     ENGINE,
     HOME,
@@ -283,8 +289,12 @@ const rl_verb rl_verbs[] = {
       .example = "realm perplexity qwen -f text.txt -c 512 --chunks 20 --kl" },
     { VERB(bench, 1, 1, "models"), .synopsis = "MODEL", .summary = "measure tokens per second",
       .about = "Times the engine alone: taking in a prompt, one stream, and many streams at once. "
-               "Each figure is the median of the repetitions, after one that warms up.",
-      .example = "realm bench qwen -p 512 -n 128 -b 0 -t 2 -r 5 --json" },
+               "Each figure is the median of the repetitions, after one that warms up.\n"
+               "--profile adds where the wall time of steps went: embeddings, norms that are a "
+               "region of their own, the five regions of a layer, the output matrix (head), what "
+               "comes behind it up to the ids (sample), and the rest.",
+      .example = "realm bench qwen -p 512 -n 128 -b 0 -t 2 -r 5 --json\n"
+                 "realm bench qwen -p 0 -n 0 -b 16 -d 128,2048 --profile" },
     { VERB(doctor, 0, 0, NULL), .synopsis = "", .summary = "look at this machine and the registry",
       .about = "Says what Realm finds and what to do about what is wrong. The exit code is 1 when "
                "something must be done.",

@@ -457,6 +457,19 @@ void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out)
         out->jobs_cancelled[i] = atomic_load(&e->jobs_cancelled[i]);
 }
 
+void rl_engine_set_profiling(rl_engine *e, bool on)
+{
+    for (size_t i = 0; i < RL_REGIONS; i++)
+        atomic_store(&e->region_ns[i], 0);
+    atomic_store(&e->profiling, on);
+}
+
+void rl_engine_get_profile(const rl_engine *e, uint64_t ns[RL_REGIONS])
+{
+    for (size_t i = 0; i < RL_REGIONS; i++)
+        ns[i] = atomic_load(&e->region_ns[i]);
+}
+
 void rl_engine_each_lm(rl_engine *e, void (*tell)(void *ctx, const rl_lm_stats *lm), void *ctx)
 {
     (void)pthread_mutex_lock(&e->models_lock);

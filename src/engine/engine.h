@@ -54,6 +54,12 @@ typedef struct rl_engine_stats {
 } rl_engine_stats;
 void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out);
 
+/* Whether the regions of steps are timed, and from zero again. Any thread, while no job runs. */
+void rl_engine_set_profiling(rl_engine *e, bool on);
+/* ns of each region in the steps that ended: all of a job's once a job that computes nothing,
+ * posted after it, is done. */
+void rl_engine_get_profile(const rl_engine *e, uint64_t ns[RL_REGIONS]);
+
 /* Tells each model that is loaded: its packed file and its jobs. Any thread; `tell` is called with
  * a lock held and must not call the engine. */
 typedef struct rl_lm_stats {

@@ -160,6 +160,9 @@ struct rl_engine {
     _Atomic uint64_t jobs_posted, jobs_done, steps, rows, prompt_tokens, generated_tokens,
         cached_tokens, busy_ns;
     _Atomic uint64_t jobs_cancelled[RL_CANCEL_STEPS];
+    _Atomic bool profiling;
+    rl_profile profile; /* engine thread: of this step */
+    _Atomic uint64_t region_ns[RL_REGIONS];
     _Atomic uint64_t work_ns; /* set by a poster with the lock when 0, else by the engine thread */
     _Atomic uint32_t n_running, kv_blocks, kv_blocks_most, kv_blocks_cached;
     _Atomic size_t kv_bytes;

@@ -239,16 +239,36 @@ static void fail_batch(rl_batch *b, const realm_error *err)
     }
 }
 
+/* -> where this step's regions are marked; NULL: nobody wants it */
+static rl_profile *begin_profile(rl_engine *e)
+{
+    rl_profile *p = atomic_load(&e->profiling) ? &e->profile : NULL;
+
+    e->profile = (rl_profile){ 0 };
+    rl_profile_begin(p);
+    rl_forward_profile(e->forward, p);
+    return p;
+}
+
+static void end_profile(rl_engine *e, rl_profile *p)
+{
+    rl_profile_mark(p, RL_REGION_SAMPLE);
+    for (size_t i = 0; p && i < RL_REGIONS; i++)
+        atomic_fetch_add(&e->region_ns[i], p->ns[i]);
+}
+
 bool rl_step_run(rl_engine *e, rl_lm *lm)
 {
     rl_batch *b = &e->batch;
     uint64_t begin = rl_clock_ns();
+    rl_profile *profile = begin_profile(e);
     realm_error err;
 
     b->max_logits = most_logits(e, lm);
     rl_batch_build(e, lm);
     if (!b->n)
         return false;
+    rl_profile_mark(profile, RL_REGION_REST);
     if (forward(e, lm, &err) != REALM_OK) {
         fail_batch(b, &err);
         return true;
@@ -257,9 +277,11 @@ bool rl_step_run(rl_engine *e, rl_lm *lm)
         b->seqs[i]->run.in_batch = false;
         take_span(e, b->seqs[i], &b->spans[i]);
     }
+    rl_profile_mark(profile, RL_REGION_REST);
     rl_work_run(e->work, b->n_draws, draw_item, b);
     for (uint32_t i = 0; i < b->n_draws; i++)
         deliver(e, b->draws[i]);
+    end_profile(e, profile);
     atomic_fetch_add(&e->busy_ns, rl_clock_ns() - begin);
     return true;
 }

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_PROMPT 128u
-#define GROUP        8u /* prompts taken in at once: each needs a row of logits */
-#define MAX_BATCH    1024u
-#define MAX_REPS     1000u
+#define BATCH_DEPTH 128u
+#define GROUP       8u /* prompts taken in at once: each needs a row of logits */
+#define MAX_BATCH   1024u
+#define MAX_REPS    1000u
 
 typedef struct lane {
     rl_seq *seq;
@@ -26,17 +26,20 @@ typedef struct stage {
     uint32_t n_seqs;
     lane *lanes;   /* owned [n_seqs] */
     rl_job *jobs;  /* owned [n_seqs] */
-    uint32_t *ids; /* owned [n_seqs][n_prompt] */
-    uint32_t n_prompt;
+    uint32_t *ids; /* owned [n_seqs][n_ids] */
+    uint32_t n_ids, depth;
     float *logits; /* owned [GROUP or 1][n_vocab] */
+    uint64_t region_ns[RL_REGIONS];
     rl_lib_step step;
 } stage;
+
+_Static_assert(RL_REGIONS == REALM_BENCH_REGIONS, "the API counts them too");
 
 static void fill_ids(stage *s)
 {
     uint64_t x = 0x9e3779b97f4a7c15u;
 
-    for (size_t i = 0; i < (size_t)s->n_seqs * s->n_prompt; i++) {
+    for (size_t i = 0; i < (size_t)s->n_seqs * s->n_ids; i++) {
         x = x * 6364136223846793005u + 1442695040888963407u;
         s->ids[i] = (uint32_t)(x >> 33) % s->m->info.n_vocab;
     }
@@ -50,19 +53,25 @@ static void stage_deinit(stage *s)
     rl_free(s->logits);
 }
 
-static realm_status stage_init(stage *s, realm_model *m, uint32_t n_seqs, uint32_t n_prompt,
+static uint32_t depth_of(const realm_bench_options *o)
+{
+    return o->batch && !o->depth ? BATCH_DEPTH : o->depth;
+}
+
+static realm_status stage_init(stage *s, realm_model *m, const realm_bench_options *o,
                                realm_error *err)
 {
-    uint32_t rows = n_seqs < GROUP ? n_seqs : GROUP;
+    uint32_t n_seqs = o->batch ? o->batch : 1, rows = n_seqs < GROUP ? n_seqs : GROUP;
     realm_status st;
 
-    *s = (stage){ .m = m, .n_seqs = n_seqs, .n_prompt = n_prompt, .step = { .r = m->r } };
+    *s = (stage){ .m = m, .n_seqs = n_seqs, .depth = depth_of(o), .step = { .r = m->r } };
+    s->n_ids = s->depth + (o->n_prompt ? o->n_prompt : 1);
     st = rl_lib_engine(m->r, &s->e, err);
     if (st != REALM_OK)
         return st;
     s->lanes = rl_alloc_array(n_seqs, sizeof *s->lanes);
     s->jobs = rl_alloc_array(n_seqs, sizeof *s->jobs);
-    s->ids = rl_alloc_array((size_t)n_seqs * n_prompt, sizeof *s->ids);
+    s->ids = rl_alloc_array((size_t)n_seqs * s->n_ids, sizeof *s->ids);
     s->logits = rl_alloc_array((size_t)rows * m->info.n_vocab, sizeof *s->logits);
     if (!s->lanes || !s->jobs || !s->ids || !s->logits) {
         stage_deinit(s);
@@ -81,23 +90,26 @@ static void close_seqs(stage *s)
     }
 }
 
-static realm_status open_seqs(stage *s, realm_error *err)
+static realm_status open_seqs(stage *s, const realm_bench_options *o, realm_error *err)
 {
-    const rl_sample_params greedy = { .temperature = 0 };
+    rl_sample_params params = { .temperature = o->temperature,
+                                .top_p = o->top_p,
+                                .has_seed = true };
     realm_status st = REALM_OK;
 
     for (uint32_t i = 0; st == REALM_OK && i < s->n_seqs; i++) {
         lane *l = &s->lanes[i];
 
+        params.choice = i;
         l->seq = rl_seq_new(s->e, s->m->lm, 0);
-        st = l->seq ? rl_sampler_new(&l->sampler, &greedy, s->m->info.n_vocab, err)
+        st = l->seq ? rl_sampler_new(&l->sampler, &params, s->m->info.n_vocab, err)
                     : realm_fail(err, REALM_ENOMEM, "no memory for a sequence");
     }
     return st;
 }
 
-/* Takes in all prompts, a group at a time. */
-static realm_status take_prompts(stage *s, realm_error *err)
+/* Every sequence takes in its ids [at, at + n_ids), a group of sequences at a time. */
+static realm_status take_ids(stage *s, uint32_t at, uint32_t n_ids, realm_error *err)
 {
     realm_status st = REALM_OK;
 
@@ -107,8 +119,8 @@ static realm_status take_prompts(stage *s, realm_error *err)
         for (uint32_t i = 0; i < n; i++)
             s->jobs[i] = (rl_job){ .kind = RL_JOB_LOGITS,
                                    .seq = s->lanes[from + i].seq,
-                                   .ids = s->ids + (size_t)(from + i) * s->n_prompt,
-                                   .n_ids = s->n_prompt,
+                                   .ids = s->ids + (size_t)(from + i) * s->n_ids + at,
+                                   .n_ids = n_ids,
                                    .logits = s->logits + (size_t)i * s->m->info.n_vocab };
         st = rl_lib_run_jobs(s->e, s->jobs, n, &s->step, err);
     }
@@ -121,7 +133,7 @@ static realm_status generate(stage *s, uint32_t n_gen, realm_error *err)
     for (uint32_t i = 0; i < s->n_seqs; i++)
         s->jobs[i] = (rl_job){ .kind = RL_JOB_GENERATE,
                                .seq = s->lanes[i].seq,
-                               .ids = s->ids + (size_t)i * s->n_prompt,
+                               .ids = s->ids + (size_t)i * s->n_ids + s->depth,
                                .n_ids = 1,
                                .sampler = s->lanes[i].sampler,
                                .max_tokens = n_gen,
@@ -129,18 +141,44 @@ static realm_status generate(stage *s, uint32_t n_gen, realm_error *err)
     return rl_lib_run_jobs(s->e, s->jobs, s->n_seqs, &s->step, err);
 }
 
+/* A step ends after its jobs are done: a job that computes nothing waits for that. */
+static realm_status add_regions(stage *s, realm_error *err)
+{
+    rl_seq *seq = s->lanes[0].seq;
+    rl_job fence = { .kind = RL_JOB_TRUNCATE, .seq = seq, .keep = rl_seq_len(seq) };
+    realm_status st = rl_lib_run_jobs(s->e, &fence, 1, NULL, err);
+    uint64_t ns[RL_REGIONS];
+
+    rl_engine_get_profile(s->e, ns);
+    for (size_t i = 0; i < RL_REGIONS; i++)
+        s->region_ns[i] += ns[i];
+    return st;
+}
+
+static realm_status timed(stage *s, const realm_bench_options *o, double *seconds, realm_error *err)
+{
+    uint64_t start;
+    realm_status st;
+
+    rl_engine_set_profiling(s->e, o->profile);
+    start = rl_clock_ns();
+    st = o->n_prompt ? take_ids(s, s->depth, o->n_prompt, err) : generate(s, o->n_gen, err);
+    *seconds = (double)(rl_clock_ns() - start) / 1e9;
+    if (st == REALM_OK && o->profile)
+        st = add_regions(s, err);
+    rl_engine_set_profiling(s->e, false);
+    return st;
+}
+
 /* One repetition. -> *seconds of the timed phase */
 static realm_status once(stage *s, const realm_bench_options *o, double *seconds, realm_error *err)
 {
-    uint64_t start;
-    realm_status st = open_seqs(s, err);
+    realm_status st = open_seqs(s, o, err);
 
-    if (st == REALM_OK && o->batch)
-        st = take_prompts(s, err);
-    start = rl_clock_ns();
+    if (st == REALM_OK && s->depth)
+        st = take_ids(s, 0, s->depth, err);
     if (st == REALM_OK)
-        st = o->n_prompt ? take_prompts(s, err) : generate(s, o->n_gen, err);
-    *seconds = (double)(rl_clock_ns() - start) / 1e9;
+        st = timed(s, o, seconds, err);
     close_seqs(s);
     return st;
 }
@@ -161,6 +199,14 @@ static void summarise(double *v, uint32_t n, realm_bench_result *out)
                               .most = v[n - 1] };
 }
 
+const char *realm_bench_region(uint32_t region)
+{
+    static const char *const names[] = { "embed", "prepare", "qkv",  "attention", "out",
+                                         "ffn",   "down",    "head", "sample",    "rest" };
+
+    return names[region];
+}
+
 static realm_status repeat(stage *s, const realm_bench_options *o, double *v, uint32_t reps,
                            realm_error *err)
 {
@@ -174,7 +220,9 @@ static realm_status repeat(stage *s, const realm_bench_options *o, double *v, ui
         s->step.done = i;
         st = rl_lib_progress(&s->step, i, reps + 1) ? realm_fail(err, REALM_ECANCELLED, "stopped")
                                                     : once(s, o, &seconds, err);
-        if (st == REALM_OK && i) /* the first one warms up */
+        if (st == REALM_OK && i == 0) /* it warms up */
+            memset(s->region_ns, 0, sizeof s->region_ns);
+        else if (st == REALM_OK)
             v[i - 1] = tokens / seconds;
     }
     return st;
@@ -183,8 +231,7 @@ static realm_status repeat(stage *s, const realm_bench_options *o, double *v, ui
 static realm_status check(const realm_model *m, const realm_bench_options *o, uint32_t reps,
                           realm_error *err)
 {
-    uint64_t longest =
-        o->n_prompt ? o->n_prompt : (o->batch ? BATCH_PROMPT : 0) + (uint64_t)o->n_gen + 1;
+    uint64_t longest = depth_of(o) + (o->n_prompt ? o->n_prompt : (uint64_t)o->n_gen + 1);
 
     if ((o->n_prompt > 0) == (o->n_gen > 0) || (o->n_prompt && o->batch))
         return realm_fail(err, REALM_EINVAL, "measure one prompt, or a generation");
@@ -201,13 +248,12 @@ realm_status realm_bench(realm_model *m, const realm_bench_options *opts, realm_
                          realm_error *err)
 {
     uint32_t reps = opts->reps ? opts->reps : 3;
-    uint32_t n_prompt = opts->n_prompt ? opts->n_prompt : opts->batch ? BATCH_PROMPT : 1;
     realm_status st = check(m, opts, reps, err);
     double *v;
     stage s;
 
     if (st == REALM_OK)
-        st = stage_init(&s, m, opts->batch ? opts->batch : 1, n_prompt, err);
+        st = stage_init(&s, m, opts, err);
     if (st != REALM_OK)
         return st;
     s.step.what = opts->n_prompt ? "prompt" : opts->batch ? "batch" : "decode";
@@ -221,6 +267,8 @@ realm_status realm_bench(realm_model *m, const realm_bench_options *opts, realm_
         memcpy(opts->samples, v, reps * sizeof *v);
     if (st == REALM_OK)
         summarise(v, reps, out);
+    for (size_t i = 0; st == REALM_OK && i < RL_REGIONS; i++)
+        out->regions[i] = (double)s.region_ns[i] / 1e9;
     rl_free(v);
     stage_deinit(&s);
     return st;

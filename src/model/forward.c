@@ -68,16 +68,18 @@ static void project_qkv(rl_step *s)
                            rl_model_forms(s->m, &l->v));
     rl_step_linear(s, jobs, 3);
     rl_step_input_done(s);
+    rl_profile_mark(s->f->profile, RL_REGION_QKV);
 }
 
 /* A projection back to the residual's width: its result waits in delta. */
-static void project_back(rl_step *s, const rl_weight *w, const float *post_norm)
+static void project_back(rl_step *s, const rl_weight *w, const float *post_norm, rl_region region)
 {
     const rl_linear job = { w, s->f->delta, s->m->params.n_embd };
 
     rl_step_linear(s, &job, 1);
     s->delta = s->f->delta;
     s->delta_norm = post_norm;
+    rl_profile_mark(s->f->profile, region);
 }
 
 static void run_layer(rl_step *s, uint32_t il)
@@ -88,20 +90,22 @@ static void run_layer(rl_step *s, uint32_t il)
     s->layer = l;
     project_qkv(s);
     rl_step_attention(s);
+    rl_profile_mark(s->f->profile, RL_REGION_ATTENTION);
     if (s->trim && il + 1 == s->m->params.n_layers) {
         keep_wanted(s);
         if (s->rows == 0)
             return;
     }
     rl_step_input_plain(s, s->f->attn, l->o.k, rl_model_forms(s->m, &l->o));
-    project_back(s, &l->o, l->post_attn_norm);
+    project_back(s, &l->o, l->post_attn_norm, RL_REGION_OUT);
     rl_step_input_norm(s, l->ffn_norm,
                        rl_model_forms(s->m, &l->gate) | rl_model_forms(s->m, &l->up));
     rl_step_ffn(s);
     rl_step_input_done(s);
+    rl_profile_mark(s->f->profile, RL_REGION_GATE_UP);
     s->local = false;
     s->acts = s->ff;
-    project_back(s, &l->down, l->post_ffn_norm);
+    project_back(s, &l->down, l->post_ffn_norm, RL_REGION_DOWN);
 }
 
 realm_status rl_forward_run(rl_forward *f, const rl_model *m, const rl_span *spans,
@@ -118,6 +122,7 @@ realm_status rl_forward_run(rl_forward *f, const rl_model *m, const rl_span *spa
     s.x = f->x[0];
     s.x_next = f->x[1];
     rl_step_begin(&s, f->x[0]);
+    rl_profile_mark(f->profile, RL_REGION_EMBED);
     for (uint32_t il = 0; il < m->params.n_layers; il++)
         run_layer(&s, il);
     if (s.rows > s.n_logits)
@@ -125,6 +130,7 @@ realm_status rl_forward_run(rl_forward *f, const rl_model *m, const rl_span *spa
     s.rows = s.n_logits;
     if (s.rows)
         rl_step_head(&s);
+    rl_profile_mark(f->profile, RL_REGION_HEAD);
     return REALM_OK;
 }
 

@@ -35,7 +35,8 @@ typedef struct rl_att_part {
 } rl_att_part;
 
 struct rl_forward {
-    rl_work *work; /* borrowed */
+    rl_work *work;       /* borrowed */
+    rl_profile *profile; /* borrowed; NULL: none is wanted */
     uint32_t n_threads, max_rows;
     uint8_t *memory; /* owned pages, carved anew for every call */
     size_t bytes;

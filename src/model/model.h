@@ -18,6 +18,7 @@
 #include "gguf/gguf.h"
 #include "kernels/kernels.h"
 #include "kv/kv.h"
+#include "model/profile.h"
 
 #define RL_PACK_LAYOUT 1u /* raise when the packed form of any type changes */
 
@@ -99,6 +100,8 @@ typedef struct rl_forward
 realm_status rl_forward_new(rl_forward **out, rl_work *work, uint32_t max_rows,
                             realm_error *err) REALM_MUST_USE;
 void rl_forward_free(rl_forward *f); /* NULL is fine */
+/* From now on the regions of passes are marked in p (borrowed; NULL: no longer). */
+void rl_forward_profile(rl_forward *f, rl_profile *p);
 
 /* A whole pass over one model: fills the spans' KV and logits. Cannot fail for checked spans;
  * scratch for a model is made at its first use, which may be ENOMEM. */

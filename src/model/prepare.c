@@ -47,8 +47,10 @@ static void start_input(rl_step *s, uint32_t k, uint32_t forms)
     s->epoch++;
     s->local = s->rows <= RL_SMALL_ROWS;
     rl_acts_init(&s->acts, s->f->acts_memory, s->rows, k, forms);
-    if (!s->local)
-        rl_work_run(s->f->work, (s->rows + CHUNK_ROWS - 1) / CHUNK_ROWS, fill_chunk, s);
+    if (s->local)
+        return;
+    rl_work_run(s->f->work, (s->rows + CHUNK_ROWS - 1) / CHUNK_ROWS, fill_chunk, s);
+    rl_profile_mark(s->f->profile, RL_REGION_PREPARE);
 }
 
 void rl_step_input_norm(rl_step *s, const float *norm, uint32_t forms)

@@ -120,3 +120,8 @@ void rl_forward_free(rl_forward *f)
     rl_free(f->workers);
     rl_free(f);
 }
+
+void rl_forward_profile(rl_forward *f, rl_profile *p)
+{
+    f->profile = p;
+}

@@ -1,4 +1,5 @@
 """tokenize, logits, perplexity, bench."""
+import csv
 import json
 import math
 import random
@@ -139,6 +140,37 @@ class Bench(house.Case):
 
     def test_what_does_not_fit(self):
         self.refused("bench", "tiny", "-p", "4096", "-n", "0", "-b", "0", words=["context"])
+        self.refused("bench", "tiny", "-p", "16", "-n", "0", "-b", "0", "-d", "4096", words=["context"])
+
+    def test_depth(self):
+        o = self.json("bench", "tiny", "-p", "8", "-n", "4", "-b", "2", "-d", "0,33", "-r", "1", "--json")
+        self.assertEqual([(r["test"], r["depth"]) for r in o["results"]],
+                         [("pp8", 0), ("tg4", 0), ("tg64x2", 0), ("pp8@33", 33), ("tg4@33", 33), ("tg64x2@33", 33)])
+
+    REGIONS = ["embed", "prepare", "qkv", "attention", "out", "ffn", "down", "head", "sample", "rest"]
+
+    def test_profile(self):
+        args = ["bench", "tiny", "-p", "32", "-n", "8", "-b", "8", "-r", "2", "--profile"]
+        for row in self.json(*args, "--json", "--temp", "0.8", "--top-p", "0.95")["results"]:
+            self.assertEqual(list(row["regions"]), self.REGIONS)
+            ran = {k for k, seconds in row["regions"].items() if seconds > 0}
+            # one row is prepared by each worker for itself, inside of the matmuls
+            self.assertEqual(ran, set(self.REGIONS) - ({"prepare"} if row["test"] == "tg8" else set()), row["test"])
+        self.assertNotIn("regions", self.json("bench", "tiny", "-p8", "-n0", "-b0", "-r1", "--json")["results"][0])
+        table = self.realm(*args).stdout.partition("% OF A STEP")[2].splitlines()
+        self.assertEqual(table[0].split(), self.REGIONS)
+        for line in table[1:]:
+            self.assertAlmostEqual(sum(float(x) for x in line.split()[1:]), 100, delta=0.6)
+
+    def test_csv(self):
+        args = ["bench", "tiny", "-p", "8", "-n", "4", "-b", "0", "-r", "1", "--profile", "--csv"]
+        rows = list(csv.DictReader(self.realm(*args).stdout.splitlines()))
+        self.assertEqual([(r["model"], r["test"], r["prompt"], r["gen"]) for r in rows],
+                         [("tiny", "pp8", "8", "0"), ("tiny", "tg4", "0", "4")])
+        for row in rows:
+            self.assertGreater(float(row["tokens_per_second"]), 0)
+            self.assertTrue({f"{r}_seconds" for r in self.REGIONS} <= row.keys())
+        self.realm("bench", "tiny", "--csv", "--json", code=2)
 
 
 if __name__ == "__main__":
