@@ -4,9 +4,9 @@
 usage: bench/load/guest.py [--clients 64] [--max-tokens 128] [--pairs 7] NAME
 
 Each repetition is a closed loop of so many streams, one request each; before and after, the CPU clocks of the
-server's threads are read. Engine: its thread and its compute threads (their short waits included). Guest: workers,
-which run guests and their host calls, and helpers, which load models and render templates for them. Beside them stand
-the http thread and what is left (intake, ticker, log). The bar: guest / engine at most 1 %. The runtime's own count of
+server's threads are read, which are told apart by their names. Engine: its thread and its compute threads (their short
+waits included). Guest: workers, which run guests and their host calls, and helpers, which load models and render
+templates for them. Beside them stand the http thread and what is left (intake, ticker, log). The bar: guest / engine at most 1 %. The runtime's own count of
 guests' CPU is shown too: it leaves out how workers sleep and wake. Results: bench/results/guest-*.json"""
 import os
 import pathlib
@@ -15,8 +15,9 @@ import sys
 import side as sides
 
 BAR = 0.01
-GUEST_NICE = 5  # workers and helpers lower themselves to it, nobody else does
 GROUPS = ("engine", "guest", "http", "others")
+NAMES = {"realm-engine": "engine", "realm-work": "engine", "realm-guest": "guest", "realm-helper": "guest",
+         "realm-http": "http"}  # without the number that those of many have
 
 
 def clock(task):
@@ -29,35 +30,21 @@ def clock(task):
 
 
 def threads(pid):
-    """-> rows of (number, name, nice, CPU seconds), in the order of numbers"""
-    rows = []
-    for tid in sorted(int(t) for t in os.listdir(f"/proc/{pid}/task")):
-        task = pathlib.Path(f"/proc/{pid}/task/{tid}")
-        nice = int((task / "stat").read_text().rpartition(")")[2].split()[16])
-        rows.append((tid, (task / "comm").read_text().strip(), nice, clock(task)))
-    return rows
+    """-> rows of (name, CPU seconds)"""
+    tasks = [pathlib.Path(f"/proc/{pid}/task/{tid}") for tid in os.listdir(f"/proc/{pid}/task")]
+    return [((task / "comm").read_text().strip(), clock(task)) for task in tasks]
 
 
-def group(tid, name, nice, main, engine):
-    """Compute threads have no name of their own; they are made just before the engine's thread, all others after it."""
-    if nice == GUEST_NICE:
-        return "guest"
-    if tid == engine or main < tid < engine:
-        return "engine"
-    return "http" if name == "http" else "others"
+def group(name):
+    return NAMES.get(name.rstrip("0123456789").rstrip("-"), "others")
 
 
 def clocks(pid, args):
     """-> CPU seconds by group. Ends when the threads are not those that were expected."""
-    rows = threads(pid)
-    engine = [tid for tid, name, _, _ in rows if name == "realm-engine"]
-    if len(engine) != 1:
-        sys.exit(f"the server has {len(engine)} threads named realm-engine, not one")
     out, counts = dict.fromkeys(GROUPS, 0.0), dict.fromkeys(GROUPS, 0)
-    for tid, name, nice, seconds in rows:
-        which = group(tid, name, nice, pid, engine[0])
-        out[which] += seconds
-        counts[which] += 1
+    for name, seconds in threads(pid):
+        out[group(name)] += seconds
+        counts[group(name)] += 1
     if counts["engine"] != args.threads or counts["http"] != 1 or not counts["guest"]:
         sys.exit(f"threads by group: {counts}; the engine was to have {args.threads}")
     return out

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -90,7 +91,7 @@ static void *sink_main(void *arg)
 {
     rl_queue *queue = arg;
 
-    (void)pthread_setname_np(pthread_self(), "realm-log");
+    rl_thread_name("log", 0);
     for (;;) {
         bool last = atomic_load(&sink.stop_ns) != 0; /* before the look: nothing comes after it */
         char *line = rl_queue_pop(queue, last ? 0 : -1);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <limits.h>
 #include <linux/futex.h>
@@ -86,6 +87,7 @@ static void *worker_main(void *arg)
     rl_work *w = me->pool;
     uint32_t epoch = 0;
 
+    rl_thread_name("work", me->index);
     for (;;) {
         epoch = wait_change(w, &w->epoch, epoch);
         if (atomic_load(&w->stop))

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "engine/internal.h"
 
 #include <sched.h>
@@ -276,7 +277,7 @@ static void *engine_main(void *arg)
     rl_engine *e = arg;
     bool moved = false;
 
-    (void)pthread_setname_np(pthread_self(), "realm-engine");
+    rl_thread_name("engine", 0);
     for (;;) {
         mail m = take_mail(e, !moved);
         bool empty = !m.jobs && !m.letters && !m.dead;

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <string.h>
@@ -120,6 +121,7 @@ static void *helper_main(void *arg)
 {
     rl_runtime *rt = arg;
 
+    rl_thread_name("helper", 0);
     (void)setpriority(PRIO_PROCESS, 0, HELPER_NICE); /* of this thread, on Linux */
     for (;;) {
         rl_op *op = rl_queue_pop(rt->tasks, -1);

@@ -2,6 +2,8 @@
  * guest. It goes to sleep after a while without any, so an idle system has no timer. */
 #include "guest/runtime.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -29,6 +31,7 @@ static void *ticker_main(void *arg)
     struct timespec tick = { .tv_nsec = TICK_NS };
     uint32_t idle = 0;
 
+    rl_thread_name("ticker", 0);
     while (!atomic_load(&t->stop)) {
         /* A late tick is no harm: it only lets a guest compute a little longer. */
         (void)nanosleep(&tick, NULL);

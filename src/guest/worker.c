@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -240,6 +241,7 @@ static void *worker_main(void *arg)
     rl_worker *w = arg;
     bool stop = false;
 
+    rl_thread_name("guest", (uint32_t)(w - w->rt->workers) + 1);
     realm_thread_init();                             /* not first on some guest's stack */
     (void)setpriority(PRIO_PROCESS, 0, WORKER_NICE); /* of this thread, on Linux */
     while (!stop) {

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <signal.h>
 #include <string.h>
@@ -126,7 +127,7 @@ static void *run(void *arg)
 {
     rl_http *h = arg;
 
-    (void)pthread_setname_np(pthread_self(), "http");
+    rl_thread_name("http", 0);
     (void)pthread_mutex_lock(&h->inbox->lock);
     h->inbox->owner = pthread_self();
     (void)pthread_mutex_unlock(&h->inbox->lock);

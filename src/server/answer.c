@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/utf8.h"
 
 #include <string.h>
@@ -555,6 +556,7 @@ void *rl_answer_intake(void *server)
     char *piece = rl_alloc(PIECE_MAX);
 
     RL_ASSERT(piece); /* at the start */
+    rl_thread_name("intake", 0);
     while (!atomic_load(&s->stopping) || atomic_load(&s->n_answers) > 0) {
         rl_answer *a = rl_queue_pop(s->intake, IDLE_NS);
 

@@ -3,6 +3,7 @@
 import configparser
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -98,6 +99,16 @@ class Ops(Case):
         server = self.serve()
         for _ in range(600):  # more than a pipe holds
             server.json("GET", "/livez")
+
+    # ---- threads
+
+    def test_threads_have_names(self):
+        server = self.serve()
+        server.json("POST", "/v1/chat/completions", HELLO)
+        names = [comm.read_text().strip() for comm in pathlib.Path(f"/proc/{server.run.pid}/task").glob("*/comm")]
+        for kind in ("http", "intake", "log", "engine", "guest-1", "helper", "ticker"):
+            self.assertIn("realm-" + kind, names)
+        self.assertEqual(names.count("realm"), 1, "the main thread alone is what ps calls the process")
 
     # ---- metrics
 

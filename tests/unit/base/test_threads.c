@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/queue.h"
+#include "base/thread.h"
 #include "base/work.h"
 
 #include <pthread.h>
@@ -92,13 +93,60 @@ static void full_queue_refuses(void **state)
     rl_queue_free(q);
 }
 
+static void *name_itself(void *arg)
+{
+    char name[64];
+
+    rl_thread_name("guest", 12);
+    (void)pthread_getname_np(pthread_self(), name, sizeof name);
+    assert_string_equal(name, "realm-guest-12");
+    rl_thread_name("http", 0);
+    (void)pthread_getname_np(pthread_self(), name, sizeof name);
+    assert_string_equal(name, "realm-http");
+    rl_thread_name("something-long", UINT32_MAX);
+    (void)pthread_getname_np(pthread_self(), name, sizeof name);
+    assert_string_equal(name, "realm-something");
+    return arg;
+}
+
+static void threads_have_names(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, name_itself, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void tell_name(void *ctx, uint32_t item, uint32_t worker)
+{
+    char *names = ctx;
+
+    (void)item;
+    (void)pthread_getname_np(pthread_self(), names + 16 * (size_t)worker, 16);
+    (void)usleep(1000); /* so that the other one claims some too */
+}
+
+static void compute_threads_are_told_apart(void **state)
+{
+    char names[3][16] = { "", "", "" };
+    rl_work *w = rl_work_new(3);
+
+    (void)state;
+    assert_non_null(w);
+    for (int i = 0; i < 1000 && !(names[1][0] && names[2][0]); i++)
+        rl_work_run(w, 30, tell_name, names);
+    assert_string_equal(names[1], "realm-work-1");
+    assert_string_equal(names[2], "realm-work-2");
+    rl_work_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_item_runs_once),
-        cmocka_unit_test(idle_pool_burns_nothing),
-        cmocka_unit_test(queue_loses_nothing),
-        cmocka_unit_test(full_queue_refuses),
+        cmocka_unit_test(every_item_runs_once), cmocka_unit_test(idle_pool_burns_nothing),
+        cmocka_unit_test(queue_loses_nothing),  cmocka_unit_test(full_queue_refuses),
+        cmocka_unit_test(threads_have_names),   cmocka_unit_test(compute_threads_are_told_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
