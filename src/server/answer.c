@@ -414,13 +414,27 @@ static void take_request(rl_answer *a)
 
 /* ---- the intake thread: until something is sent ---------------------------------------------- */
 
+/* The first good one that a choice has set. One of a failure that is set but not read of yet ends a
+ * stream that another choice began. */
+static int chosen_status(const rl_answer *a)
+{
+    for (uint32_t i = 0; i < a->said.n; i++) {
+        uint32_t status = rl_run_http_status(a->runs[i]);
+
+        if (status > 0 && status < 400)
+            return (int)status;
+    }
+    return 200;
+}
+
 /* From here on the http thread reads; what was read before lies in sse. */
 static void begin_stream(rl_answer *a)
 {
     rl_http_field fields[RL_REPLY_FIELDS];
-    const rl_http_answer answer = { .status = 200,
+    int status = chosen_status(a);
+    const rl_http_answer answer = { .status = status,
                                     .type = "text/event-stream",
-                                    .headers = rl_reply_fields(a->ex, 200, "Cache-Control",
+                                    .headers = rl_reply_fields(a->ex, status, "Cache-Control",
                                                                "no-cache", fields) };
     const rl_http_source source = { .fill = fill, .ctx = a };
     realm_status st;
@@ -444,7 +458,7 @@ static void send_whole(rl_answer *a)
     a->said.wire->whole(&a->said, &body);
     if (!a->said.complaint) {
         body.failed = body.failed || a->said.failed;
-        rl_reply_json(a->ex, 200, &body);
+        rl_reply_json(a->ex, chosen_status(a), &body);
         return;
     }
     rl_buf_deinit(&body);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Programs as models: a status of their own, whole and streamed, and what they hear of a request's headers."""
+import http.client
 import json
 import unittest
 
@@ -71,6 +72,32 @@ class Programs(bed.Api):
                              ["all is well"] * 3)
             chunks = list(self.forms(order, True)[0]())
             self.assertEqual("".join(c.choices[0].delta.content or "" for c in chunks), "all is well")
+
+    def plain(self, order, stream):
+        """-> of each endpoint its status, fields and text"""
+        asks = {CHAT: {"messages": [{"role": "user", "content": order}]}, "/v1/completions": {"prompt": order},
+                "/v1/responses": {"input": order}}
+        return [self.server.ask("POST", path, {"model": "status", "stream": stream, **ask}) for path, ask in asks.items()]
+
+    def test_good_status_is_the_answers(self):
+        for status in (0, 200, 202, 299, 302, 399):
+            for stream in (False, True):
+                for got, fields, text in self.plain(f"#{status}:all is well#", stream):
+                    with self.subTest(status=status, stream=stream):
+                        self.assertEqual(got, status or 200)
+                        self.assertEqual(fields["content-type"], "text/event-stream" if stream else "application/json")
+                        self.assertIn("well", text)
+
+    def test_status_without_a_body(self):
+        """What the program says all the same is not taken for the answer to the next request."""
+        link = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=120)
+        self.addCleanup(link.close)
+        for status in (204, 202, 304, 202):
+            for stream in (False, True):
+                ask = {"model": "status", "stream": stream, "messages": [{"role": "user", "content": f"#{status}:word#"}]}
+                link.request("POST", CHAT, json.dumps(ask))
+                reply = link.getresponse()
+                self.assertEqual((reply.status, bool(reply.read())), (status, status == 202))
 
     def test_status_after_the_first_word(self):
         """It is too late then, and the program is told so."""
