@@ -1,5 +1,6 @@
 #include "server/log.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "server/trace.h"
 
@@ -84,13 +85,15 @@ void rl_server_ended(void *ctx, const rl_http_record *rec)
 
 static rl_finished finished(const rl_server_run *run)
 {
-    static const char *const words[] = { "stop", "length", "tool_calls" };
+    static const char *const words[] = { "stop", "length", "tool_calls", "content_filter" };
 
     if (run->result->status == REALM_ECANCELLED)
         return RL_FINISHED_CANCELLED;
     if (run->result->status != REALM_OK)
         return RL_FINISHED_FAILED;
-    for (uint32_t i = 0; i < 3; i++)
+    if (run->result->http_status >= 400)
+        return RL_FINISHED_REFUSED;
+    for (uint32_t i = 0; i < RL_COUNT(words); i++)
         if (strcmp(run->finish, words[i]) == 0)
             return (rl_finished)i;
     return RL_FINISHED_STOP;
@@ -102,6 +105,8 @@ static const char *finish_word(const rl_server_run *run)
         return "cancelled";
     if (run->result->status != REALM_OK)
         return "error";
+    if (run->result->http_status >= 400)
+        return "refused";
     return run->finish[0] ? run->finish : "stop";
 }
 

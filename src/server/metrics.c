@@ -12,7 +12,8 @@ static const char *const limits[] = {
     [RL_LIMIT_NONE] = NULL,       [RL_LIMIT_TIME] = "time",     [RL_LIMIT_CPU] = "cpu",
     [RL_LIMIT_MEMORY] = "memory", [RL_LIMIT_TOKENS] = "tokens", [RL_LIMIT_OUTPUT] = "output"
 };
-static const char *const finishes[] = { "stop", "length", "tool_calls", "cancelled", "error" };
+static const char *const finishes[] = { "stop",    "length",    "tool_calls", "content_filter",
+                                        "refused", "cancelled", "error" };
 static const char *const further[] = { "0", "1", "2", "more" };
 _Static_assert(RL_COUNT(finishes) == RL_N_FINISHED && RL_COUNT(limits) == RL_N_LIMITS &&
                    RL_COUNT(classes) == RL_METRICS_CLASSES && RL_COUNT(further) == RL_CANCEL_STEPS,

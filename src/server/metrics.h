@@ -37,6 +37,8 @@ typedef enum rl_finished {
     RL_FINISHED_STOP,
     RL_FINISHED_LENGTH,
     RL_FINISHED_TOOLS,
+    RL_FINISHED_FILTERED,
+    RL_FINISHED_REFUSED, /* by the program: it set a failure's status */
     RL_FINISHED_CANCELLED,
     RL_FINISHED_FAILED,
     RL_N_FINISHED,

@@ -42,6 +42,16 @@ typedef enum stage { IN_PROGRESS, COMPLETED, INCOMPLETE, FAILED } stage;
 
 static const char *const stage_names[] = { "in_progress", "completed", "incomplete", "failed" };
 
+/* OpenAI's reason for an incomplete answer. NULL: it is complete */
+static const char *lack(const rl_said *s)
+{
+    const char *finish = rl_said_finish(&s->choices[0]);
+
+    if (strcmp(finish, "length") == 0)
+        return "max_output_tokens";
+    return strcmp(finish, "content_filter") == 0 ? finish : NULL;
+}
+
 /* ---- items ----------------------------------------------------------------------------------- */
 
 static item *last_open(const rl_said *s)
@@ -282,7 +292,7 @@ static void put_response(rl_json *j, const char *key, const rl_said *s, stage no
     put_error(j, err);
     if (now == INCOMPLETE) {
         rl_json_object(j, "incomplete_details");
-        rl_json_string(j, "reason", "max_output_tokens");
+        rl_json_string(j, "reason", lack(s));
         rl_json_end_object(j);
     } else {
         rl_json_null(j, "incomplete_details");
@@ -501,7 +511,7 @@ static void take(rl_said *s, rl_choice *c, const rl_delta *d)
 
 static stage outcome(const rl_said *s)
 {
-    return strcmp(rl_said_finish(&s->choices[0]), "length") == 0 ? INCOMPLETE : COMPLETED;
+    return lack(s) ? INCOMPLETE : COMPLETED;
 }
 
 static void settle(rl_said *s, rl_buf *sse)

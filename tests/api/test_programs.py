@@ -7,6 +7,7 @@ import unittest
 import bed
 import house
 import openai
+from live import soon
 
 KINDS = {400: openai.BadRequestError, 403: openai.PermissionDeniedError, 418: openai.APIStatusError,
          429: openai.RateLimitError, 500: openai.InternalServerError, 503: openai.InternalServerError}
@@ -115,6 +116,26 @@ class Programs(bed.Api):
             self.assertEqual(status, 429)
         error = json.loads(text)["error"]
         self.assertEqual((error["message"], error["type"]), ("one too many", "rate_limit_error"))
+
+    def test_filtered(self):
+        for stream in (False, True):
+            got = [text for status, _, text in self.plain("#f", stream) if status == 200]
+            for text in got[:2]:
+                self.assertIn('"finish_reason":"content_filter"', text)
+            self.assertIn('"status":"incomplete"', got[2])
+            self.assertIn('"incomplete_details":{"reason":"content_filter"}', got[2])
+
+    def test_how_they_ended_is_counted(self):
+        def counts():
+            all_of = self.server.metrics()
+            return [all_of['realm_requests_finished_total{finish="%s"}' % w]
+                    for w in ("stop", "content_filter", "refused", "error")]
+
+        before = counts()
+        for order in ("#0:yes#", "#f", "#f", "#403:no#", "#503:no#", "#s"):
+            self.server.ask("POST", CHAT, {"model": "status", "messages": [{"role": "user", "content": order}]})
+        soon("six more", lambda: sum(counts()) >= sum(before) + 6)
+        self.assertEqual([b - a for a, b in zip(before, counts())], [1, 2, 3, 0])
 
     def test_headers(self):
         for stream in (False, True):

@@ -5,6 +5,7 @@
  *   #b           sets 400 and says 100,000 bytes
  *   #l           says something, sets 403 then, and says what came of that
  *   #c           choice 1 refuses with 429, after a while; the others answer
+ *   #f           says something and that the rest was filtered
  *   #h           says each header it may hear of, and asks for those it may not */
 #include "realm.h"
 
@@ -69,6 +70,13 @@ static int32_t refuse_one(void)
     return realm_emit(TEXT("one too many"));
 }
 
+static int32_t say_filtered(void)
+{
+    realm_emit(TEXT("nothing of "));
+    return realm_emit_event(
+        TEXT("{\"event\":\"finish\",\"choice\":0,\"reason\":\"content_filter\"}"));
+}
+
 static int32_t say_headers(void)
 {
     static const char *const names[] = {
@@ -111,6 +119,8 @@ REALM_EXPORT(run) int32_t run(void)
         return set_late();
     case 'c':
         return refuse_one();
+    case 'f':
+        return say_filtered();
     case 'h':
         return say_headers();
     default:

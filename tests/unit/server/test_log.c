@@ -155,7 +155,18 @@ static void runs(void **state)
     assert_true(json_number_value(json_object_get(o, "guest_cpu_ms")) == 2.5);
     json_decref(o);
 
-    result.status = REALM_EQUOTA;
+    o = of_run(&result, &timing, "content_filter");
+    assert_string_equal(text_of(o, "finish"), "content_filter");
+    json_decref(o);
+
+    result.http_status = 403;
+    o = of_run(&result, &timing, "");
+    assert_string_equal(text_of(o, "finish"), "refused");
+    assert_string_equal(text_of(o, "level"), "info");
+    assert_null(json_object_get(o, "error"));
+    json_decref(o);
+
+    result.status = REALM_EQUOTA; /* whatever status it set before it failed */
     timing.first_ns = 0;
     o = of_run(&result, &timing, "");
     assert_string_equal(text_of(o, "finish"), "error");
@@ -171,6 +182,9 @@ static void runs(void **state)
     json_decref(o);
     assert_int_equal(atomic_load(&s.metrics.counts[RL_COUNT_finishes][RL_FINISHED_LENGTH]), 1);
     assert_int_equal(atomic_load(&s.metrics.counts[RL_COUNT_finishes][RL_FINISHED_FAILED]), 1);
+    assert_int_equal(atomic_load(&s.metrics.counts[RL_COUNT_finishes][RL_FINISHED_FILTERED]), 1);
+    assert_int_equal(atomic_load(&s.metrics.counts[RL_COUNT_finishes][RL_FINISHED_REFUSED]), 1);
+    assert_int_equal(atomic_load(&s.metrics.counts[RL_COUNT_finishes][RL_FINISHED_STOP]), 0);
     assert_int_equal(atomic_load(&s.metrics.counts[RL_COUNT_finishes][RL_FINISHED_CANCELLED]), 1);
 }
 

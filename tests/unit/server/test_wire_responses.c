@@ -266,6 +266,21 @@ static void a_cut_answer_is_incomplete(void **state)
     json_decref(e);
 }
 
+static void a_filtered_answer_is_incomplete(void **state)
+{
+    static const step steps[] = {
+        { false, "not that" },
+        { true, "{'event':'finish','reason':'content_filter'}" },
+    };
+    json_t *e = streamed(&(talk)TALK(BODY(""), steps));
+
+    (void)state;
+    expect_types(e, OPEN MESSAGE TEXT SAID " incomplete");
+    expect(last(e), "response.status", "'incomplete'");
+    expect(last(e), "response.incomplete_details", "{'reason':'content_filter'}");
+    json_decref(e);
+}
+
 static void an_empty_answer_has_a_message(void **state)
 {
     static const step steps[] = { { false, "" } };
@@ -409,6 +424,7 @@ int main(void)
         cmocka_unit_test(items_follow_each_other),
         cmocka_unit_test(a_text_after_a_call_is_another_message),
         cmocka_unit_test(a_cut_answer_is_incomplete),
+        cmocka_unit_test(a_filtered_answer_is_incomplete),
         cmocka_unit_test(an_empty_answer_has_a_message),
         cmocka_unit_test(a_failure_ends_the_stream),
         cmocka_unit_test(logprobs_go_with_their_text),
