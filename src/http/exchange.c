@@ -282,21 +282,6 @@ const char *rl_http_header(const rl_http_exchange *ex, const char *name)
     return NULL;
 }
 
-ssize_t rl_http_param(const rl_http_exchange *ex, const char *name, char *out, size_t cap)
-{
-    rl_http_span query = { ex->query, strlen(ex->query) };
-    rl_http_span key, value;
-
-    while (rl_http_query_next(&query, &key, &value)) {
-        char plain[128];
-        long n = rl_http_query_decode(key, plain, sizeof plain);
-
-        if (n >= 0 && strcmp(plain, name) == 0)
-            return rl_http_query_decode(value, out, cap);
-    }
-    return -1;
-}
-
 const char *rl_http_body(const rl_http_exchange *ex, size_t *n)
 {
     *n = ex->body.len;

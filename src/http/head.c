@@ -95,51 +95,7 @@ bool rl_http_path_decode(rl_http_span path, char *out)
     return rl_utf8_valid(out, n) && !has_dot_part(out);
 }
 
-long rl_http_query_decode(rl_http_span text, char *out, size_t cap)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < text.n; i++) {
-        int c = (unsigned char)text.p[i];
-
-        if (c == '+')
-            c = ' ';
-        if (c == '%') {
-            c = unescape(text, i);
-            i += 2;
-        }
-        if (c <= 0)
-            return -1;
-        if (n + 1 >= cap)
-            return -2;
-        out[n++] = (char)c;
-    }
-    if (cap == 0)
-        return -2;
-    out[n] = 0;
-    return (long)n;
-}
-
-bool rl_http_query_next(rl_http_span *query, rl_http_span *name, rl_http_span *value)
-{
-    const char *amp, *eq;
-    size_t n;
-
-    if (query->n == 0)
-        return false;
-    amp = memchr(query->p, '&', query->n);
-    n = amp ? (size_t)(amp - query->p) : query->n;
-    eq = memchr(query->p, '=', n);
-    name->p = query->p;
-    name->n = eq ? (size_t)(eq - query->p) : n;
-    value->p = eq ? eq + 1 : query->p + n;
-    value->n = (size_t)(query->p + n - value->p);
-    query->n -= n + (amp != NULL);
-    query->p += n + (amp != NULL);
-    return true;
-}
-
-/* Escapes of a query are checked here, once, so that rl_http_param need not fail on them later. */
+/* Nobody could read it otherwise. */
 static bool query_is_sound(rl_http_span query)
 {
     for (size_t i = 0; i < query.n; i++)

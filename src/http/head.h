@@ -52,13 +52,6 @@ rl_http_fault rl_http_head_check(rl_http_head *head, const rl_http_limits *limit
  * character, no valid UTF-8, or a part "." or ".." */
 bool rl_http_path_decode(rl_http_span path, char *out);
 
-/* Decodes a query's name or value ('+' is a space) into out[0..cap). -> bytes, -1: bad escape, -2:
- * no room */
-long rl_http_query_decode(rl_http_span text, char *out, size_t cap);
-
-/* Takes the next "name=value" off `query`. false: there is none left. */
-bool rl_http_query_next(rl_http_span *query, rl_http_span *name, rl_http_span *value);
-
 bool rl_http_is_token(rl_http_span s); /* a method or a field name */
 bool rl_http_is_value(rl_http_span s); /* what a field value may hold */
 

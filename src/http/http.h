@@ -119,9 +119,6 @@ const char *rl_http_host(const rl_http_exchange *ex);  /* with port; "" when non
 const char *rl_http_peer(const rl_http_exchange *ex);  /* the client's address, numeric */
 /* The first field of that name, upper and lower case alike; NULL when there is none. */
 const char *rl_http_header(const rl_http_exchange *ex, const char *name);
-/* The first query parameter of that name, decoded, with a NUL. -> its length, -1 when there is
- * none, -2 when it needs more than cap bytes. */
-ssize_t rl_http_param(const rl_http_exchange *ex, const char *name, char *out, size_t cap);
 /* The whole body; from `handle` on. */
 const char *rl_http_body(const rl_http_exchange *ex, size_t *n);
 

@@ -52,31 +52,6 @@ static void test_path(void **state)
     }
 }
 
-static void test_query(void **state)
-{
-    rl_http_span q = span("a=1&b&=c&d=x=y&&e="), name, value;
-    static const char *const pairs[][2] = { { "a", "1" },   { "b", "" }, { "", "c" },
-                                            { "d", "x=y" }, { "", "" },  { "e", "" } };
-    char out[8];
-
-    (void)state;
-    for (size_t i = 0; i < 6; i++) {
-        assert_true(rl_http_query_next(&q, &name, &value));
-        assert_int_equal(name.n, strlen(pairs[i][0]));
-        assert_memory_equal(name.p, pairs[i][0], name.n);
-        assert_int_equal(value.n, strlen(pairs[i][1]));
-        assert_memory_equal(value.p, pairs[i][1], value.n);
-    }
-    assert_false(rl_http_query_next(&q, &name, &value));
-    assert_int_equal(rl_http_query_decode(span("a+b%2B"), out, sizeof out), 4);
-    assert_string_equal(out, "a b+");
-    assert_int_equal(rl_http_query_decode(span("1234567"), out, sizeof out), 7);
-    assert_int_equal(rl_http_query_decode(span("12345678"), out, sizeof out), -2);
-    assert_int_equal(rl_http_query_decode(span("%00"), out, sizeof out), -1);
-    assert_int_equal(rl_http_query_decode(span("%g0"), out, sizeof out), -1);
-    assert_int_equal(rl_http_query_decode(span(""), out, 1), 0);
-}
-
 /* A sound head that the rows below change in one place. */
 static rl_http_head sound(rl_http_line lines[4])
 {
@@ -199,8 +174,8 @@ static void test_sse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_path),   cmocka_unit_test(test_query),  cmocka_unit_test(test_sound),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_length), cmocka_unit_test(test_sse),
+        cmocka_unit_test(test_path),   cmocka_unit_test(test_sound), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_length), cmocka_unit_test(test_sse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

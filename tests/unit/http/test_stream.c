@@ -261,7 +261,6 @@ static void test_misuse(void **state)
 static void test_accessors(void **state)
 {
     rl_http_exchange *ex;
-    char out[16];
     size_t n;
     int fd;
     bed b;
@@ -270,7 +269,7 @@ static void test_accessors(void **state)
     bed_start(&b, (rl_http_opts){ 0 });
     fd = client_open(&b);
     assert_true(client_say(fd,
-                           "POST /wai%74?a=1&b=x+y%21&long=01234567890123456 HTTP/1.1\r\n"
+                           "POST /wai%74?a=1&b=x+y%21 HTTP/1.1\r\n"
                            "Host: realm:80\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 3\r\n\r\nabc"));
     ex = bed_held(&b);
     assert_int_equal(say(ex, "x"), REALM_OK);
@@ -278,15 +277,11 @@ static void test_accessors(void **state)
     (void)close(fd);
     assert_string_equal(rl_http_method(ex), "POST");
     assert_string_equal(rl_http_path(ex), "/wait");
-    assert_string_equal(rl_http_query(ex), "a=1&b=x+y%21&long=01234567890123456");
+    assert_string_equal(rl_http_query(ex), "a=1&b=x+y%21");
     assert_string_equal(rl_http_host(ex), "realm:80");
     assert_string_equal(rl_http_peer(ex), "127.0.0.1");
     assert_string_equal(rl_http_header(ex, "X-a"), "1");
     assert_null(rl_http_header(ex, "X-B"));
-    assert_int_equal(rl_http_param(ex, "b", out, sizeof out), 4);
-    assert_string_equal(out, "x y!");
-    assert_int_equal(rl_http_param(ex, "c", out, sizeof out), -1);
-    assert_int_equal(rl_http_param(ex, "long", out, sizeof out), -2);
     assert_memory_equal(rl_http_body(ex, &n), "abc", 3);
     assert_int_equal(n, 3);
     rl_http_unref(ex);
