@@ -4,16 +4,13 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "base/json.h"
+#include "cli/list.h"
 #include "cli/sub.h"
-#include "cli/table.h"
 #include "cli/units.h"
 #include "store/store.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define OUT_MAX ((size_t)64 << 20)
 
 /* ---- new ------------------------------------------------------------------------------------- */
 
@@ -53,57 +50,48 @@ static void json_time(rl_json *j, const char *key, int64_t unix_s)
         rl_json_null(j, key);
 }
 
-static void list_json(rl_buf *out, const rl_store_key *list, size_t n)
+static void key_json(rl_json *j, const void *row)
 {
-    rl_json j = rl_json_on(out);
+    const rl_store_key *k = row;
 
-    rl_json_object(&j, NULL);
-    rl_json_array(&j, "keys");
-    for (size_t i = 0; i < n; i++) {
-        rl_json_object(&j, NULL);
-        rl_json_string(&j, "id", list[i].id);
-        rl_json_string(&j, "label", list[i].label);
-        rl_json_int(&j, "created", list[i].created_s);
-        json_time(&j, "last_used", list[i].last_used_s);
-        json_time(&j, "revoked", list[i].revoked_s);
-        rl_json_end_object(&j);
-    }
-    rl_json_end_array(&j);
-    rl_json_end_object(&j);
-    (void)rl_buf_adds(out, "\n");
+    rl_json_object(j, NULL);
+    rl_json_string(j, "id", k->id);
+    rl_json_string(j, "label", k->label);
+    rl_json_int(j, "created", k->created_s);
+    json_time(j, "last_used", k->last_used_s);
+    json_time(j, "revoked", k->revoked_s);
+    rl_json_end_object(j);
 }
 
-static void list_table(rl_buf *out, const rl_store_key *list, size_t n)
+static void key_cells(rl_table *t, const void *row)
 {
-    static const char *const heads[] = { "ID", "LABEL", "CREATED", "LAST USED", "" };
+    const rl_store_key *k = row;
     char text[RL_UNITS_TEXT];
-    rl_table t;
 
-    rl_table_init(&t, "lllll");
-    for (size_t i = 0; i < RL_COUNT(heads); i++)
-        rl_table_add(&t, heads[i]);
-    for (size_t i = 0; i < n; i++) {
-        rl_table_add(&t, list[i].id);
-        rl_table_add(&t, list[i].label);
-        rl_table_add(&t, rl_units_show_date(list[i].created_s, text));
-        rl_table_add(&t,
-                     list[i].last_used_s ? rl_units_show_date(list[i].last_used_s, text) : "never");
-        if (list[i].revoked_s)
-            rl_table_addf(&t, "revoked %s", rl_units_show_date(list[i].revoked_s, text));
-        else
-            rl_table_add(&t, "");
-    }
-    rl_table_show(&t, "", out);
-    rl_table_deinit(&t);
+    rl_table_add(t, k->id);
+    rl_table_add(t, k->label);
+    rl_table_add(t, rl_units_show_date(k->created_s, text));
+    rl_table_add(t, k->last_used_s ? rl_units_show_date(k->last_used_s, text) : "never");
+    if (k->revoked_s)
+        rl_table_addf(t, "revoked %s", rl_units_show_date(k->revoked_s, text));
+    else
+        rl_table_add(t, "");
 }
 
 static int list_keys(rl_cli *c)
 {
+    static const char *const heads[] = { "ID", "LABEL", "CREATED", "LAST USED", "" };
+    static const rl_list look = { .name = "keys",
+                                  .align = "lllll",
+                                  .heads = heads,
+                                  .none = "no keys yet; make one: realm key new --label TEXT",
+                                  .row = sizeof(rl_store_key),
+                                  .json = key_json,
+                                  .cells = key_cells };
     rl_store_key *list;
     rl_store *s;
     realm_error err;
     realm_status st;
-    rl_buf out;
     size_t n;
     int code = rl_cli_store(c, &s);
 
@@ -113,15 +101,9 @@ static int list_keys(rl_cli *c)
     rl_store_close(s);
     if (st != REALM_OK)
         return rl_cli_fail(&err);
-    rl_buf_init(&out, OUT_MAX);
-    if (rl_cli_has(c, "json"))
-        list_json(&out, list, n);
-    else if (n)
-        list_table(&out, list, n);
-    else
-        (void)fputs("no keys yet; make one: realm key new --label TEXT\n", stderr);
+    code = rl_list_print(c, &look, list, n);
     rl_free(list);
-    return rl_cli_print(&out);
+    return code;
 }
 
 /* ---- revoke ---------------------------------------------------------------------------------- */

@@ -2,9 +2,9 @@
 #include "cli/cli.h"
 
 #include "base/alloc.h"
+#include "cli/list.h"
 #include "cli/progress.h"
 #include "cli/show.h"
-#include "cli/table.h"
 #include "cli/units.h"
 
 #include <inttypes.h>
@@ -28,61 +28,48 @@ void rl_show_entry(rl_json *j, const realm_entry *e)
     rl_json_end_object(j);
 }
 
-static void list_json(rl_buf *out, const realm_entry *list, size_t n)
+static void model_json(rl_json *j, const void *row)
 {
-    rl_json j = rl_json_on(out);
-
-    rl_json_object(&j, NULL);
-    rl_json_array(&j, "models");
-    for (size_t i = 0; i < n; i++)
-        rl_show_entry(&j, &list[i]);
-    rl_json_end_array(&j);
-    rl_json_end_object(&j);
-    (void)rl_buf_adds(out, "\n");
+    rl_show_entry(j, row);
 }
 
-static void list_table(rl_buf *out, const realm_entry *list, size_t n)
+static void model_cells(rl_table *t, const void *row)
 {
-    static const char *const heads[] = { "NAME", "ARCH", "PARAMETERS", "SIZE", "IMPORTED", "" };
+    const realm_entry *e = row;
     char text[RL_UNITS_TEXT];
-    rl_table t;
 
-    rl_table_init(&t, "llrrll");
-    for (size_t i = 0; i < 6; i++)
-        rl_table_add(&t, heads[i]);
-    for (size_t i = 0; i < n; i++) {
-        rl_table_add(&t, list[i].name);
-        rl_table_add(&t, list[i].arch);
-        rl_table_add(&t, rl_units_show_count(list[i].n_params, text));
-        rl_table_add(&t, rl_units_show_size(list[i].packed_bytes, text));
-        rl_table_add(&t, rl_units_show_date(list[i].created_s, text));
-        rl_table_add(&t, list[i].usable ? "" : "not usable: import it again");
-    }
-    rl_table_show(&t, "", out);
-    rl_table_deinit(&t);
+    rl_table_add(t, e->name);
+    rl_table_add(t, e->arch);
+    rl_table_add(t, rl_units_show_count(e->n_params, text));
+    rl_table_add(t, rl_units_show_size(e->packed_bytes, text));
+    rl_table_add(t, rl_units_show_date(e->created_s, text));
+    rl_table_add(t, e->usable ? "" : "not usable: import it again");
 }
 
 int rl_verb_models(rl_cli *c)
 {
+    static const char *const heads[] = { "NAME", "ARCH", "PARAMETERS", "SIZE", "IMPORTED", "" };
+    static const rl_list look = {
+        .name = "models",
+        .align = "llrrll",
+        .heads = heads,
+        .none = "no models yet; import one: realm import FILE.gguf --name NAME",
+        .row = sizeof(realm_entry),
+        .json = model_json,
+        .cells = model_cells
+    };
     int code = rl_cli_open(c, NULL);
     realm_entry *list;
     realm_error err;
-    rl_buf out;
     size_t n;
 
     if (code)
         return code;
     if (realm_list(c->r, &list, &n, &err) != REALM_OK)
         return rl_cli_fail(&err);
-    rl_buf_init(&out, OUT_MAX);
-    if (rl_cli_has(c, "json"))
-        list_json(&out, list, n);
-    else if (n)
-        list_table(&out, list, n);
-    else
-        (void)fputs("no models yet; import one: realm import FILE.gguf --name NAME\n", stderr);
+    code = rl_list_print(c, &look, list, n);
     realm_free(list);
-    return rl_cli_print(&out);
+    return code;
 }
 
 int rl_verb_rm(rl_cli *c)

@@ -2,14 +2,11 @@
 #include "cli/cli.h"
 
 #include "base/assert.h"
-#include "base/json.h"
+#include "cli/list.h"
 #include "cli/sub.h"
-#include "cli/table.h"
 #include "cli/units.h"
 
 #include <stdio.h>
-
-#define OUT_MAX ((size_t)64 << 20)
 
 static void show(rl_json *j, const realm_installed *p)
 {
@@ -55,61 +52,47 @@ static int add_program(rl_cli *c)
 
 /* ---- list ------------------------------------------------------------------------------------ */
 
-static void list_json(rl_buf *out, const realm_installed *list, size_t n)
+static void program_json(rl_json *j, const void *row)
 {
-    rl_json j = rl_json_on(out);
-
-    rl_json_object(&j, NULL);
-    rl_json_array(&j, "programs");
-    for (size_t i = 0; i < n; i++)
-        show(&j, &list[i]);
-    rl_json_end_array(&j);
-    rl_json_end_object(&j);
-    (void)rl_buf_adds(out, "\n");
+    show(j, row);
 }
 
-static void list_table(rl_buf *out, const realm_installed *list, size_t n)
+static void program_cells(rl_table *t, const void *row)
 {
-    static const char *const heads[] = { "NAME", "SIZE", "SHA256", "INSTALLED", "" };
+    const realm_installed *p = row;
     char text[RL_UNITS_TEXT];
-    rl_table t;
 
-    rl_table_init(&t, "lrlll");
-    for (size_t i = 0; i < RL_COUNT(heads); i++)
-        rl_table_add(&t, heads[i]);
-    for (size_t i = 0; i < n; i++) {
-        rl_table_add(&t, list[i].name);
-        rl_table_add(&t, rl_units_show_size(list[i].bytes, text));
-        rl_table_addf(&t, "%.12s", list[i].sha256);
-        rl_table_add(&t, rl_units_show_date(list[i].created_s, text));
-        rl_table_add(&t, list[i].usable ? "" : "not usable: install it again");
-    }
-    rl_table_show(&t, "", out);
-    rl_table_deinit(&t);
+    rl_table_add(t, p->name);
+    rl_table_add(t, rl_units_show_size(p->bytes, text));
+    rl_table_addf(t, "%.12s", p->sha256);
+    rl_table_add(t, rl_units_show_date(p->created_s, text));
+    rl_table_add(t, p->usable ? "" : "not usable: install it again");
 }
 
 static int list_programs(rl_cli *c)
 {
+    static const char *const heads[] = { "NAME", "SIZE", "SHA256", "INSTALLED", "" };
+    static const rl_list look = {
+        .name = "programs",
+        .align = "lrlll",
+        .heads = heads,
+        .none = "no programs yet; install one: realm program add FILE.wasm --name NAME",
+        .row = sizeof(realm_installed),
+        .json = program_json,
+        .cells = program_cells
+    };
     int code = rl_cli_open(c, NULL);
     realm_installed *list;
     realm_error err;
-    rl_buf out;
     size_t n;
 
     if (code)
         return code;
     if (realm_program_list(c->r, &list, &n, &err) != REALM_OK)
         return rl_cli_fail(&err);
-    rl_buf_init(&out, OUT_MAX);
-    if (rl_cli_has(c, "json"))
-        list_json(&out, list, n);
-    else if (n)
-        list_table(&out, list, n);
-    else
-        (void)fputs("no programs yet; install one: realm program add FILE.wasm --name NAME\n",
-                    stderr);
+    code = rl_list_print(c, &look, list, n);
     realm_free(list);
-    return rl_cli_print(&out);
+    return code;
 }
 
 /* ---- rm -------------------------------------------------------------------------------------- */
