@@ -1,6 +1,6 @@
 /* Texts drawn at random inside the grammar of each format, which the reader must find to be calls,
  * or to have the form that a text may have beside them. */
-#include "../test.h"
+#include "tools_bed.h"
 
 #include "guest/tool_reader.h"
 
@@ -10,24 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static rl_gguf *gguf;
-static rl_vocab *vocab;
 static rl_grammar_env *env;
-
-static void must(realm_status st, const realm_error *err)
-{
-    if (st != REALM_OK)
-        fail_msg("%s: %s", realm_status_name(st), err->text);
-}
 
 static int setup(void **state)
 {
     realm_error err;
 
     (void)state;
-    must(rl_gguf_open(&gguf, TINY_GGUF, &err), &err);
-    must(rl_vocab_open(&vocab, gguf, &err), &err);
-    must(rl_grammar_env_new(&env, vocab, &err), &err);
+    tools_open();
+    tools_must(rl_grammar_env_new(&env, tools_vocab, &err), &err);
     return 0;
 }
 
@@ -35,22 +26,9 @@ static int teardown(void **state)
 {
     (void)state;
     rl_grammar_env_free(env);
-    rl_vocab_close(vocab);
-    rl_gguf_close(gguf);
+    tools_close();
     return 0;
 }
-
-static json_t *parsed(const char *json)
-{
-    json_error_t why;
-    json_t *v = json_loads(json, JSON_DECODE_ANY, &why);
-
-    if (!v)
-        fail_msg("%s: %s", why.text, json);
-    return v;
-}
-
-#define PICK(name) "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
 
 #define SCHEMA                                                                                     \
     "{\"type\":\"object\",\"properties\":{\"city\":{\"enum\":[\"Paris\",\"\\u00e9 "                \
@@ -70,8 +48,8 @@ static rl_sampler *sampler(uint64_t seed, rl_grammar *g)
     realm_error err;
     rl_sampler *s;
 
-    must(rl_sampler_new(&s, &p, rl_vocab_get_info(vocab)->n_tokens, &err), &err);
-    must(rl_sampler_take_grammar(s, g, &err), &err);
+    tools_must(rl_sampler_new(&s, &p, rl_vocab_get_info(tools_vocab)->n_tokens, &err), &err);
+    tools_must(rl_sampler_take_grammar(s, g, &err), &err);
     return s;
 }
 
@@ -84,31 +62,31 @@ static float random_logit(uint64_t *state)
 /* Draws random ids after those that `begin` is made of, until an end token or `most` ids. */
 static bool write_text(rl_sampler *s, uint64_t seed, const char *begin, uint32_t most, rl_buf *out)
 {
-    uint32_t n = rl_vocab_get_info(vocab)->n_tokens, id = 0, *ids;
+    uint32_t n = rl_vocab_get_info(tools_vocab)->n_tokens, id = 0, *ids;
     float *logits = rl_alloc_array(n, sizeof *logits);
     uint64_t rnd = seed + 1;
     realm_error err;
     size_t n_ids;
 
     rl_buf_init(out, 1 << 20);
-    must(rl_encode(vocab, begin, strlen(begin), 0, &ids, &n_ids, &err), &err);
+    tools_must(rl_encode(tools_vocab, begin, strlen(begin), 0, &ids, &n_ids, &err), &err);
     for (uint32_t i = 0; i < most + n_ids; i++) {
         rl_text bytes;
 
         for (uint32_t j = 0; j < n; j++)
             logits[j] = random_logit(&rnd);
-        must(rl_sampler_draw(s, logits, i, &id, &err), &err);
+        tools_must(rl_sampler_draw(s, logits, i, &id, &err), &err);
         if (i < n_ids)
             id = ids[i];
-        if (rl_vocab_is_eog(vocab, id))
+        if (rl_vocab_is_eog(tools_vocab, id))
             break;
-        bytes = rl_token_bytes(vocab, id);
+        bytes = rl_token_bytes(tools_vocab, id);
         (void)rl_buf_add(out, bytes.p, bytes.n);
-        must(rl_sampler_advance(s, id, &err), &err);
+        tools_must(rl_sampler_advance(s, id, &err), &err);
     }
     rl_free(ids);
     rl_free(logits);
-    return rl_vocab_is_eog(vocab, id);
+    return rl_vocab_is_eog(tools_vocab, id);
 }
 
 static void check_args(const char *name, const char *args, size_t n)
@@ -176,8 +154,8 @@ static rl_tools *read_tools(const char *list, const char *format, const char *ch
     (void)snprintf(request, sizeof request,
                    "{\"tools\":%s,\"tool_choice\":%s,\"parallel_tool_calls\":%s}", list, choice,
                    parallel ? "true" : "false");
-    root = parsed(request);
-    must(rl_tools_read(&t, root, NULL, vocab, &err), &err);
+    root = tools_parsed(request);
+    tools_must(rl_tools_read(&t, root, NULL, tools_vocab, &err), &err);
     t->format = rl_tool_format_named(format);
     json_decref(root);
     return t;
@@ -185,11 +163,11 @@ static rl_tools *read_tools(const char *list, const char *format, const char *ch
 
 static rl_grammar *grammar(const rl_tools *t, const char *list)
 {
-    json_t *v = parsed(list);
+    json_t *v = tools_parsed(list);
     realm_error err;
     rl_grammar *g;
 
-    must(rl_tools_grammar(&g, t, v, env, &err), &err);
+    tools_must(rl_tools_grammar(&g, t, v, env, &err), &err);
     json_decref(v);
     return g;
 }
@@ -348,8 +326,8 @@ static rl_grammar *formed(const rl_tools *t, rl_grammar_kind kind, const char *s
     rl_grammar *g = grammar(t, TWO), *form;
     realm_error err;
 
-    must(rl_grammar_new(&form, env, kind, source, strlen(source), &err), &err);
-    must(rl_tools_or_form(g, form, t, &err), &err);
+    tools_must(rl_grammar_new(&form, env, kind, source, strlen(source), &err), &err);
+    tools_must(rl_tools_or_form(g, form, t, &err), &err);
     assert_false(rl_grammar_waits(g));
     return g;
 }
@@ -464,7 +442,7 @@ static void test_bad_schemas(void **state)
                        "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":%s}}]",
                        rows[k / 2].schema);
         t = read_tools(list, "hermes", k % 2 ? "\"auto\"" : "\"required\"", true);
-        v = parsed(list);
+        v = tools_parsed(list);
         if (rl_tools_grammar(&g, t, v, env, &err) != REALM_EINVAL ||
             !strstr(err.text, rows[k / 2].text))
             fail_msg("%s: %s", list, err.text);

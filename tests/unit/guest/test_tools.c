@@ -1,5 +1,5 @@
 /* What a Request says of tools, read and refused; tools in words. */
-#include "../test.h"
+#include "tools_bed.h"
 
 #include "guest/tools.h"
 
@@ -9,24 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static rl_gguf *gguf;
-static rl_vocab *vocab;
 static rl_chat *chat;
-
-static void must(realm_status st, const realm_error *err)
-{
-    if (st != REALM_OK)
-        fail_msg("%s: %s", realm_status_name(st), err->text);
-}
 
 static int setup(void **state)
 {
     realm_error err;
 
     (void)state;
-    must(rl_gguf_open(&gguf, TINY_GGUF, &err), &err);
-    must(rl_vocab_open(&vocab, gguf, &err), &err);
-    must(rl_chat_open(&chat, gguf, vocab, &err), &err);
+    tools_open();
+    tools_must(rl_chat_open(&chat, tools_gguf, tools_vocab, &err), &err);
     return 0;
 }
 
@@ -34,25 +25,13 @@ static int teardown(void **state)
 {
     (void)state;
     rl_chat_close(chat);
-    rl_vocab_close(vocab);
-    rl_gguf_close(gguf);
+    tools_close();
     return 0;
-}
-
-static json_t *parsed(const char *json)
-{
-    json_error_t why;
-    json_t *v = json_loads(json, JSON_DECODE_ANY, &why);
-
-    if (!v)
-        fail_msg("%s: %s", why.text, json);
-    return v;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
 #define TOOL(name) "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
-#define PICK(name) "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
 
 static void test_choices(void **state)
 {
@@ -76,11 +55,11 @@ static void test_choices(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        json_t *root = parsed(rows[i].request);
+        json_t *root = tools_parsed(rows[i].request);
         realm_error err;
         rl_tools *t;
 
-        must(rl_tools_read(&t, root, chat, vocab, &err), &err);
+        tools_must(rl_tools_read(&t, root, chat, tools_vocab, &err), &err);
         assert_int_equal(t ? (int)t->choice : -1, rows[i].choice);
         if (t) {
             assert_int_equal(t->parallel, rows[i].parallel);
@@ -95,11 +74,11 @@ static void test_choices(void **state)
 
 static void refused(const char *request, const char *text)
 {
-    json_t *root = parsed(request);
+    json_t *root = tools_parsed(request);
     realm_error err = { 0 };
     rl_tools *t;
 
-    if (rl_tools_read(&t, root, NULL, vocab, &err) != REALM_EINVAL || !strstr(err.text, text))
+    if (rl_tools_read(&t, root, NULL, tools_vocab, &err) != REALM_EINVAL || !strstr(err.text, text))
         fail_msg("%s: %s (wanted: %s)", request, err.text, text);
     assert_null(t);
     json_decref(root);
@@ -157,8 +136,8 @@ static const char *role(const json_t *messages, size_t i)
 
 static void test_words(void **state)
 {
-    json_t *list = parsed("[" TOOL("f") "]");
-    json_t *in = parsed(
+    json_t *list = tools_parsed("[" TOOL("f") "]");
+    json_t *in = tools_parsed(
         "[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"hi\"},"
         "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
         "{\"id\":\"x\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":"
@@ -200,9 +179,9 @@ static void test_words(void **state)
 
 static void test_hostile_words(void **state)
 {
-    json_t *list = parsed("[" TOOL("f") "]");
-    json_t *in = parsed("[7,{\"role\":\"tool\"},{\"role\":\"tool\",\"content\":[1]},null,"
-                        "{\"role\":\"assistant\",\"tool_calls\":[7,{}]},{\"role\":{}}]");
+    json_t *list = tools_parsed("[" TOOL("f") "]");
+    json_t *in = tools_parsed("[7,{\"role\":\"tool\"},{\"role\":\"tool\",\"content\":[1]},null,"
+                              "{\"role\":\"assistant\",\"tool_calls\":[7,{}]},{\"role\":{}}]");
     json_t *out = rl_tools_messages(in, list);
 
     (void)state;
@@ -216,7 +195,7 @@ static void test_hostile_words(void **state)
 
 static void test_short_ids(void **state)
 {
-    json_t *in = parsed(
+    json_t *in = tools_parsed(
         "[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"call_0123456789abcdef01234567\"},"
         "{\"id\":\"a-b\"},7]},{\"role\":\"tool\",\"tool_call_id\":\"call_"
         "0123456789abcdef01234567\"},"
