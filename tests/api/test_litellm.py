@@ -88,6 +88,13 @@ class LiteLLM(Chats, Texts, Formats, Tools, Embeddings, Responses, bed.Api):
                     choice.text = choice.text or ""
         return chunks
 
+    def respond(self, **more):
+        """Of a response's parameters the proxy passes on OpenAI's alone, the seed not being one; but for what its own
+        extra_body has."""
+        if "extra_body" in more:
+            more["extra_body"] = {"extra_body": more["extra_body"]}
+        return super().respond(**more)
+
     def refused(self, kind, call, param=None, code=None):
         """Of a failure the proxy passes on status, sentence and parameter, not the code."""
         with self.assertRaises(kind) as got:
@@ -118,7 +125,6 @@ class LiteLLM(Chats, Texts, Formats, Tools, Embeddings, Responses, bed.Api):
     # it says tool_calls where a whole answer, as OpenAI's, says stop:
     test_tool_named = test_tool_answers_go_back = test_tool_must_over_format = None
     test_response_parameters = None  # it asks for 16 tokens at least
-    test_response_calls_or_format = None  # its stream says something else than its whole answer
     test_embedding_dimensions = test_embedding_refusals = None  # it passes dimensions on for models of OpenAI's only
     # some fields it checks or drops itself, and of some failures it makes a text:
     test_chat_refusals = test_text_refusals = test_format_refusals = test_tool_refusals = test_response_refusals = None
