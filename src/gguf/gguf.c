@@ -160,6 +160,16 @@ realm_status rl_gguf_check_unchanged(const rl_gguf *g, realm_error *err)
     return st;
 }
 
+void rl_gguf_attach(rl_gguf *g, const void *p, size_t n)
+{
+    g->attached = (rl_text){ p, n };
+}
+
+rl_text rl_gguf_attached(const rl_gguf *g)
+{
+    return g->attached;
+}
+
 uint64_t rl_gguf_data_offset(const rl_gguf *g)
 {
     return g->data_start;

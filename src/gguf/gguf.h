@@ -6,7 +6,7 @@
  * 2. Keys and strings point into the caller's memory or, for a file, into one copy of its metadata,
  *    and live as long as the rl_gguf. Strings are not NUL-terminated. A file's tensors stay on
  * disk.
- * 3. Immutable after opening: any thread may read. Knows nothing of architectures. */
+ * 3. Immutable after opening and attaching: any thread may read. Knows nothing of architectures. */
 #ifndef RL_GGUF_GGUF_H
 #define RL_GGUF_GGUF_H
 
@@ -82,6 +82,11 @@ const rl_file_id *rl_gguf_file_id(const rl_gguf *g);
 
 /* ECONFLICT when the file is not what it was when it was opened. */
 realm_status rl_gguf_check_unchanged(const rl_gguf *g, realm_error *err) REALM_MUST_USE;
+
+/* What others made of the metadata and keep beside it, as a packed file does. The view only carries
+ * it: borrowed, alive as long as the view. None: n 0. */
+void rl_gguf_attach(rl_gguf *g, const void *p, size_t n);
+rl_text rl_gguf_attached(const rl_gguf *g);
 
 uint32_t rl_gguf_version(const rl_gguf *g);
 uint64_t rl_gguf_file_bytes(const rl_gguf *g);

@@ -13,16 +13,19 @@
 static uint64_t secret[2]; /* written once, before any index exists */
 static pthread_once_t secret_once = PTHREAD_ONCE_INIT;
 
-static void draw_secret(void)
+void rl_gguf_draw_key(uint64_t key[2])
 {
-    if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
-        secret[0] = rl_clock_ns(); /* a kernel without getrandom: better than nothing */
+    size_t n = 2 * sizeof *key;
+
+    if (getrandom(key, n, 0) == (ssize_t)n)
+        return;
+    key[0] = rl_clock_ns(); /* a kernel without getrandom: better than nothing */
+    key[1] = (uint64_t)(uintptr_t)&key;
 }
 
-uint64_t rl_gguf_secret(void)
+static void draw_secret(void)
 {
-    (void)pthread_once(&secret_once, draw_secret);
-    return secret[0] ^ secret[1];
+    rl_gguf_draw_key(secret);
 }
 
 static uint64_t rotl(uint64_t x, unsigned b)
@@ -44,12 +47,11 @@ static void sip_round(uint64_t v[4])
     v[2] = rotl(v[2], 32);
 }
 
-/* SipHash-1-3 (Aumasson, Bernstein 2012). The order of bytes in a word is the machine's: the value
- * never leaves the process. */
-static uint64_t sip13(const char *p, size_t n)
+/* SipHash-1-3 (Aumasson, Bernstein 2012), little endian as everything Realm runs on. */
+uint64_t rl_gguf_hash(const uint64_t key[2], const char *p, size_t n)
 {
-    uint64_t v[4] = { secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du,
-                      secret[0] ^ 0x6c7967656e657261u, secret[1] ^ 0x7465646279746573u };
+    uint64_t v[4] = { key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
+                      key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u };
     uint64_t last = (uint64_t)n << 56;
     uint64_t tail = 0;
 
@@ -72,6 +74,11 @@ static uint64_t sip13(const char *p, size_t n)
     sip_round(v);
     sip_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static uint64_t sip13(const char *p, size_t n)
+{
+    return rl_gguf_hash(secret, p, n);
 }
 
 realm_status rl_gguf_index_init(rl_gguf_index *ix, const rl_text *texts, size_t stride, uint32_t n)

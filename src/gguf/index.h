@@ -38,8 +38,10 @@ void rl_gguf_index_find_many(const rl_gguf_index *ix, const rl_text *texts, uint
 /* Adds the texts of numbers[0..n); of equal ones the first stays. */
 void rl_gguf_index_add_many(rl_gguf_index *ix, const uint32_t *numbers, uint32_t n);
 
-/* A random number of this process, the same at every call: keys other hash tables over names or
- * numbers that a file chose. */
-uint64_t rl_gguf_secret(void);
+/* 128 fresh random bits: the key of another hash table over names or numbers that a file chose. */
+void rl_gguf_draw_key(uint64_t key[2]);
+
+/* SipHash 1-3 of a text. The same in every process, so that a table may be kept with its key. */
+uint64_t rl_gguf_hash(const uint64_t key[2], const char *p, size_t n);
 
 #endif

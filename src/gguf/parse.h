@@ -24,6 +24,7 @@ struct rl_gguf {
     rl_gguf_tensor *tensors; /* owned; [n_tensors] */
     rl_gguf_index keys;      /* over kvs[].key */
     rl_gguf_index names;     /* over tensors[].name */
+    rl_text attached;        /* borrowed; rl_gguf_attach */
 };
 
 #define RL_GGUF_METADATA_MAX ((size_t)256 << 20) /* 20 times the largest vocabulary known */

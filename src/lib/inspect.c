@@ -50,7 +50,7 @@ static realm_status describe_file(const char *path, rl_buf *json, realm_error *e
 static realm_status describe_packed(const char *path, uint64_t bytes, rl_buf *json,
                                     realm_error *err)
 {
-    rl_model_opts opts = { .look = true };
+    rl_model_opts opts = { .look = true, .whole = true };
     rl_model *m = NULL;
     realm_status st = rl_model_open(&m, path, &opts, err);
 

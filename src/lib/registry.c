@@ -51,8 +51,12 @@ static realm_status read_packed(const char *packed, rl_store_model *m)
 {
     rl_model_opts opts = { .look = true };
     rl_model *model = NULL;
+    rl_vocab *vocab = NULL;
     realm_status st = rl_model_open(&model, packed, &opts, NULL);
 
+    if (st == REALM_OK)
+        st = rl_vocab_open(&vocab, rl_model_gguf(model), NULL);
+    rl_vocab_close(vocab);
     if (st == REALM_OK) {
         const rl_model_info *i = rl_model_get_info(model);
 
@@ -84,22 +88,29 @@ static realm_status check_disk(const char *packed, uint64_t needed, realm_error 
         dir, (double)room / 0x1p30, (double)needed / 0x1p30);
 }
 
-/* Checks and packs the file, and fills in what is known of it then. Its digest is of the bytes that
- * were packed, whatever the file was before or is by now. */
-static realm_status check_and_pack(realm *r, rl_store *s, const rl_gguf *g, rl_store_model *m,
-                                   char *packed, realm_error *err)
+/* The tokenizer's tables, made once and kept in the packed file. */
+static realm_status make_tables(const rl_gguf *g, rl_buf *out, realm_error *err)
+{
+    rl_vocab *vocab = NULL;
+    realm_status st = rl_vocab_open(&vocab, g, err);
+
+    if (st == REALM_OK)
+        st = rl_vocab_save(vocab, out, err);
+    rl_vocab_close(vocab);
+    return st;
+}
+
+/* Packs the checked file, with its tables attached, and fills in what is known of it then. Its
+ * digest is of the bytes that were packed, whatever the file was before or is by now. */
+static realm_status pack_checked(realm *r, rl_store *s, const rl_gguf *g, rl_store_model *m,
+                                 char *packed, realm_error *err)
 {
     rl_lib_step step = { .r = r, .what = "packing" };
     rl_packed fresh = { .path = NULL };
-    rl_vocab *vocab = NULL;
-    realm_status st = rl_model_check(g, err);
+    realm_status st;
 
-    if (st == REALM_OK)
-        st = rl_vocab_open(&vocab, g, err);
-    rl_vocab_close(vocab);
     (void)snprintf(packed, RL_LIB_PATH, "%s/models/import", rl_store_home(s));
-    if (st == REALM_OK)
-        st = check_disk(packed, rl_gguf_file_bytes(g) + DISK_MARGIN, err);
+    st = check_disk(packed, rl_gguf_file_bytes(g) + DISK_MARGIN, err);
     if (st == REALM_OK)
         st = rl_model_pack(&fresh, g, packed, rl_lib_progress, &step, err);
     if (st != REALM_OK)
@@ -118,11 +129,20 @@ static realm_status pack_file(realm *r, rl_store *s, const char *path, rl_store_
                               char *packed, realm_error *err)
 {
     rl_gguf *g = NULL;
+    rl_buf tables;
     realm_status st = rl_gguf_open(&g, path, err);
 
+    rl_buf_init(&tables, SIZE_MAX / 4);
     if (st == REALM_OK)
-        st = check_and_pack(r, s, g, m, packed, err);
+        st = rl_model_check(g, err);
+    if (st == REALM_OK)
+        st = make_tables(g, &tables, err);
+    if (st == REALM_OK) {
+        rl_gguf_attach(g, tables.data, tables.len);
+        st = pack_checked(r, s, g, m, packed, err);
+    }
     rl_gguf_close(g);
+    rl_buf_deinit(&tables);
     if (st != REALM_OK)
         return st;
     st = read_packed(packed, m);

@@ -4,9 +4,10 @@
  * table of architectures), forward.c (one path over the traits), rope.c, and one file per family
  * for what differs (arch_llama.c arch_qwen.c arch_gemma.c: reading of hyperparameters).
  *
- * 1. A packed file holds its source's GGUF metadata verbatim, then every tensor: matrices as R16
- *    panels, vectors as f32. It is named by the source's SHA-256 and RL_PACK_LAYOUT, mapped read
- *    only and shared by all processes. Never trusted blindly: sizes and the header are checked.
+ * 1. A packed file holds its source's GGUF metadata verbatim, the tokenizer's tables that were
+ *    attached to it, then every tensor: matrices as R16 panels, vectors as f32. It is named by the
+ *    source's SHA-256 and RL_PACK_LAYOUT, mapped read only and shared by all processes. Never
+ *    trusted blindly: sizes, the header and what loading reads are checked.
  * 2. rl_model is immutable after opening; any thread may read it.
  * 3. Forward results of a sequence are the same bits for every batch, chunking and thread count.
  * 4. forward is embed, a loop over layers, head: calling these one by one gives the same bits. */
@@ -20,7 +21,7 @@
 #include "kv/kv.h"
 #include "model/profile.h"
 
-#define RL_PACK_LAYOUT 1u /* raise when the packed form of any type changes */
+#define RL_PACK_LAYOUT 2u /* raise when the packed form of any type or of the tables changes */
 
 /* ---- import ---------------------------------------------------------------------------------- */
 
@@ -34,7 +35,8 @@ typedef struct rl_packed {
     char sha256[RL_SHA256_HEX]; /* of the source: of the very bytes that were packed */
 } rl_packed;
 
-/* Packs the checked file `g` into a new file `<beside>.XXXXXX`; the file is read once, through.
+/* Packs the checked file `g`, and what is attached to it (gguf.h), into a new file
+ * `<beside>.XXXXXX`; the file is read once, through.
  * -> OK | EUNSUPPORTED | EINVAL | EDISK | EIO | ENOMEM | ECONFLICT (the file changed meanwhile) |
  * ECANCELLED (progress said stop); nothing is left on failure */
 realm_status rl_model_pack(rl_packed *out, const rl_gguf *g, const char *beside,
@@ -68,6 +70,7 @@ typedef struct rl_model_info {
 typedef struct rl_model_opts {
     bool reference; /* the F32 path: weights dequantised, activations not quantised */
     bool look;      /* only its metadata is wanted: the weights are not read ahead */
+    bool whole;     /* all of the source's metadata is wanted, the tokenizer's arrays, too */
 } rl_model_opts;
 
 /* Maps a packed file. -> OK | ENOTFOUND | EINVAL | EUNSUPPORTED | EIO | ENOMEM */
@@ -76,7 +79,8 @@ realm_status rl_model_open(rl_model **out, const char *packed_path, const rl_mod
 void rl_model_close(rl_model *m); /* NULL is fine */
 
 const rl_model_info *rl_model_get_info(const rl_model *m);
-const rl_gguf *rl_model_gguf(const rl_model *m); /* metadata, for vocab and chat template */
+/* The metadata with the tables attached: for vocab and chat template. */
+const rl_gguf *rl_model_gguf(const rl_model *m);
 rl_kv_layout rl_model_kv_layout(const rl_model *m, rl_kv_type type);
 
 /* ---- forward --------------------------------------------------------------------------------- */

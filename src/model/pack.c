@@ -2,6 +2,7 @@
  * so memory does not grow with the model; written beside its name, synced, then renamed, so that a
  * reader sees the whole file or none. The packed tensors lie in the order of the source's, which is
  * therefore read once, front to back (source.h). */
+#include "model/metadata.h"
 #include "model/model.h"
 #include "model/packfile.h"
 #include "model/source.h"
@@ -25,13 +26,14 @@ typedef struct packer {
     rl_slots slots;       /* in the order of the table */
     rl_slot **order;      /* owned; [slots.n] in the order of the source, and so of the data */
     rl_pack_entry *table; /* owned; [slots.n] */
+    rl_buf metadata;      /* owned; what loading reads */
     rl_source source;
     char *sha256; /* [RL_SHA256_HEX] of the source, at the end */
     int fd;
     uint8_t *piece;       /* owned [PIECE]; the bytes from `flushed` on */
-    uint64_t at, flushed; /* offsets in the file: the end of the data so far, and what is written */
+    uint64_t at, flushed; /* offsets in the file: the end of the body so far, and what is written */
     const char *path;     /* for messages */
-    rl_digest digest;     /* of the data so far */
+    rl_digest digest;     /* of the body so far */
     uint64_t total;       /* bytes of the packed file */
     realm_error *err;
 } packer;
@@ -87,7 +89,7 @@ static realm_status flush(packer *pk)
     return st;
 }
 
-/* Puts bytes behind the data so far; a piece ends where its offset is a multiple of PIECE. */
+/* Puts bytes behind the body so far; a piece ends where its offset is a multiple of PIECE. */
 static realm_status append(packer *pk, const uint8_t *p, size_t n)
 {
     realm_status st = REALM_OK;
@@ -105,7 +107,7 @@ static realm_status append(packer *pk, const uint8_t *p, size_t n)
     return st;
 }
 
-/* Appends n bytes of tensor data. */
+/* Appends n bytes to the body. */
 static realm_status emit(packer *pk, const void *p, size_t n)
 {
     rl_digest_add(&pk->digest, p, n);
@@ -191,10 +193,30 @@ static realm_status arrange(packer *pk, uint64_t *data_bytes)
     return REALM_OK;
 }
 
-static realm_status emit_all(packer *pk, uint8_t *buf)
+/* Zeros to an offset that is less than a page away. */
+static realm_status emit_zeros(packer *pk, uint64_t to)
+{
+    static const uint8_t zeros[RL_PACK_PAGE];
+
+    return emit(pk, zeros, (size_t)(to - pk->at));
+}
+
+/* What comes before the tensors. */
+static realm_status emit_tables(packer *pk, const rl_pack_header *h)
+{
+    realm_status st = emit(pk, rl_gguf_bytes(pk->g), (size_t)h->whole_bytes);
+
+    if (st == REALM_OK)
+        st = emit_zeros(pk, h->tables_offset);
+    if (st == REALM_OK && h->tables_bytes)
+        st = emit(pk, rl_gguf_attached(pk->g).p, (size_t)h->tables_bytes);
+    return st == REALM_OK ? emit_zeros(pk, h->data_offset) : st;
+}
+
+static realm_status emit_all(packer *pk, const rl_pack_header *h, uint8_t *buf)
 {
     uint64_t data = rl_gguf_data_offset(pk->g);
-    realm_status st = REALM_OK;
+    realm_status st = emit_tables(pk, h);
 
     for (uint32_t i = 0; st == REALM_OK && i < pk->slots.n; i++) {
         const rl_slot *s = pk->order[i];
@@ -208,8 +230,8 @@ static realm_status emit_all(packer *pk, uint8_t *buf)
     return st == REALM_OK ? rl_source_end(&pk->source, pk->sha256, pk->err) : st;
 }
 
-static realm_status emit_tensors(packer *pk, uint64_t data_offset, rl_progress_fn progress,
-                                 void *ctx)
+static realm_status emit_body(packer *pk, const rl_pack_header *h, rl_progress_fn progress,
+                              void *ctx)
 {
     size_t in, out;
     uint8_t *buf;
@@ -218,51 +240,75 @@ static realm_status emit_tensors(packer *pk, uint64_t data_offset, rl_progress_f
     most_bytes(&pk->slots, &in, &out);
     buf = rl_alloc_aligned(64, out);
     pk->piece = rl_alloc(PIECE);
-    pk->at = pk->flushed = data_offset;
+    pk->at = pk->flushed = h->body_offset;
     st = rl_source_open(&pk->source, pk->g, in, pk->err);
     pk->source.progress = progress;
     pk->source.ctx = ctx;
     if (st == REALM_OK && (!buf || !pk->piece))
         st = realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
     if (st == REALM_OK)
-        st = emit_all(pk, buf);
+        st = emit_all(pk, h, buf);
     rl_source_close(&pk->source);
     rl_free(pk->piece);
     rl_free(buf);
     return st;
 }
 
-/* The data first: the header tells its digest. */
+/* Without tables the metadata is all of the source's. */
+static realm_status make_metadata(packer *pk, realm_error *err)
+{
+    rl_buf_init(&pk->metadata, SIZE_MAX / 4);
+    if (rl_gguf_attached(pk->g).n)
+        return rl_metadata_short(pk->g, &pk->metadata, err);
+    (void)rl_buf_add(&pk->metadata, rl_gguf_bytes(pk->g), rl_gguf_metadata_bytes(pk->g));
+    return pk->metadata.failed ? realm_fail(err, REALM_ENOMEM, "%s: no memory", pk->path)
+                               : REALM_OK;
+}
+
+static uint64_t round_up(uint64_t n, uint64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* Gives every part but the data, whose size is known, its place. */
+static void place(packer *pk, rl_pack_header *h)
+{
+    h->metadata_offset = round_up(sizeof *h + pk->slots.n * sizeof *pk->table, 64);
+    h->metadata_bytes = pk->metadata.len;
+    h->body_offset = round_up(h->metadata_offset + h->metadata_bytes, RL_PACK_PAGE);
+    h->tables_bytes = rl_gguf_attached(pk->g).n;
+    h->whole_bytes = h->tables_bytes ? rl_gguf_metadata_bytes(pk->g) : 0;
+    h->tables_offset = round_up(h->body_offset + h->whole_bytes, 64);
+    h->data_offset = round_up(h->tables_offset + h->tables_bytes, RL_PACK_PAGE);
+    pk->total = h->data_offset + h->data_bytes;
+}
+
+/* The body first: the header tells its digest. */
 static realm_status write_pack(packer *pk, rl_progress_fn progress, void *ctx)
 {
     rl_pack_header h = { .magic = RL_PACK_MAGIC,
                          .layout = RL_PACK_LAYOUT,
                          .header_bytes = sizeof h,
                          .n_tensors = pk->slots.n,
-                         .table_offset = sizeof h,
-                         .metadata_bytes = rl_gguf_metadata_bytes(pk->g) };
-    size_t table_bytes = pk->slots.n * sizeof *pk->table;
-    const uint8_t *metadata = rl_gguf_bytes(pk->g);
+                         .table_offset = sizeof h };
+    const uint8_t *metadata = (const uint8_t *)pk->metadata.data;
     realm_status st = arrange(pk, &h.data_bytes);
 
     if (st != REALM_OK)
         return st;
-    h.metadata_offset = (sizeof h + table_bytes + 63) / 64 * 64;
-    h.data_offset =
-        (h.metadata_offset + h.metadata_bytes + RL_PACK_PAGE - 1) / RL_PACK_PAGE * RL_PACK_PAGE;
-    pk->total = h.data_offset + h.data_bytes;
+    place(pk, &h);
     /* Reserving the room at once finds a full disk before the work; not every file system can. */
     if (fallocate(pk->fd, 0, 0, (off_t)pk->total) < 0 && rl_fs_errno_status(errno) == REALM_EDISK)
         return fail_write(pk);
     rl_digest_begin(&pk->digest);
-    st = emit_tensors(pk, h.data_offset, progress, ctx);
+    st = emit_body(pk, &h, progress, ctx);
     memcpy(h.source, pk->sha256, sizeof h.source);
-    if (!rl_digest_end(&pk->digest, h.data_digest) && st == REALM_OK)
+    if (!rl_digest_end(&pk->digest, h.body_digest) && st == REALM_OK)
         st = realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
     if (st == REALM_OK && !rl_packfile_head_digest(&h, pk->table, metadata, h.head_digest))
         st = realm_fail(pk->err, REALM_ENOMEM, "%s: no memory", pk->path);
     if (st == REALM_OK)
-        st = write_at(pk, h.table_offset, pk->table, table_bytes);
+        st = write_at(pk, h.table_offset, pk->table, pk->slots.n * sizeof *pk->table);
     if (st == REALM_OK)
         st = write_at(pk, h.metadata_offset, metadata, (size_t)h.metadata_bytes);
     return st == REALM_OK ? write_at(pk, 0, &h, sizeof h) : st;
@@ -311,8 +357,11 @@ realm_status rl_model_pack(rl_packed *out, const rl_gguf *g, const char *beside,
         return st;
     pk.table = rl_alloc_array(pk.slots.n, sizeof *pk.table);
     pk.order = rl_alloc_array(pk.slots.n, sizeof(rl_slot *));
-    st = pk.table && pk.order ? write_file(&pk, out, progress, ctx)
+    st = pk.table && pk.order ? make_metadata(&pk, err)
                               : realm_fail(err, REALM_ENOMEM, "%s: no memory", beside);
+    if (st == REALM_OK)
+        st = write_file(&pk, out, progress, ctx);
+    rl_buf_deinit(&pk.metadata);
     rl_free(pk.table);
     rl_free(pk.order);
     rl_slots_deinit(&pk.slots);

@@ -15,7 +15,7 @@
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
-_Static_assert(sizeof(rl_pack_header) == 192, "the header has no holes");
+_Static_assert(sizeof(rl_pack_header) == 224, "the header has no holes");
 
 bool rl_packfile_head_digest(const rl_pack_header *h, const rl_pack_entry *table,
                              const uint8_t *metadata, uint8_t out[RL_DIGEST_BYTES])
@@ -40,14 +40,17 @@ static const char *wrong_header(const rl_pack_header *h, uint64_t bytes)
     /* the header is the mapping: NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     if (memcmp(h->magic, RL_PACK_MAGIC, sizeof h->magic) != 0)
         return "it is no packed model";
-    if (h->header_bytes != sizeof *h || h->table_offset != sizeof *h)
-        return "its header is damaged";
     if (h->layout != RL_PACK_LAYOUT)
         return "it was packed by another version of Realm";
+    if (h->header_bytes != sizeof *h || h->table_offset != sizeof *h)
+        return "its header is damaged";
     if (!fits(h->table_offset, h->n_tensors, sizeof(rl_pack_entry), bytes) ||
         !fits(h->metadata_offset, h->metadata_bytes, 1, bytes) ||
+        !fits(h->body_offset, h->whole_bytes, 1, bytes) ||
+        !fits(h->tables_offset, h->tables_bytes, 1, bytes) ||
         !fits(h->data_offset, h->data_bytes, 1, bytes) || h->metadata_offset % 64 ||
-        h->data_offset % RL_PACK_PAGE || h->data_offset + h->data_bytes != bytes)
+        h->body_offset % RL_PACK_PAGE || h->tables_offset % 64 || h->data_offset % RL_PACK_PAGE ||
+        h->data_offset + h->data_bytes != bytes)
         return "its sizes do not fit the file";
     return NULL;
 }
@@ -72,6 +75,8 @@ static realm_status check_head(rl_packfile *f, const char *path, realm_error *er
     if (!wrong) {
         f->table = (const rl_pack_entry *)(f->map + h->table_offset);
         f->metadata = f->map + h->metadata_offset;
+        f->whole = f->map + h->body_offset;
+        f->tables = f->map + h->tables_offset;
         f->data = f->map + h->data_offset;
         if (!rl_packfile_head_digest(h, f->table, f->metadata, digest))
             return realm_fail(err, REALM_ENOMEM, "%s: no memory", path);

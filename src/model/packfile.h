@@ -1,11 +1,14 @@
 /* Private to the room: the form of a packed file, and the checked mapping of one.
  *
- *   header | table | metadata | zeros to a page | tensors, each at a multiple of 64 bytes
+ *   header | table | metadata | zeros to a page | body: source's metadata | tables | zeros to a
+ * page | tensors, each at a multiple of 64 bytes
  *
  * The table has an entry per needed tensor, in the order of rl_slots; everything else is told by
- * the metadata, which is the source's own. head_digest covers header, table and metadata and is
- * checked at every opening; data_digest covers the tensors and is checked by rl_model_verify.
- * Numbers are little endian, as everything Realm runs on. */
+ * the metadata, which is the source's own, less the tokenizer's long arrays when the file has
+ * tables made of them (metadata.h): then the source's whole metadata is kept, too, for those who
+ * ask. The tables are opaque here; who uses them checks them. head_digest covers header, table and
+ * metadata and is checked at every opening; body_digest covers the rest, from the body to the end,
+ * and is checked by rl_model_verify. Numbers are little endian, as everything Realm runs on. */
 #ifndef RL_MODEL_PACKFILE_H
 #define RL_MODEL_PACKFILE_H
 
@@ -21,9 +24,11 @@ typedef struct rl_pack_header {
     uint64_t n_tensors;
     uint64_t table_offset;
     uint64_t metadata_offset, metadata_bytes;
-    uint64_t data_offset, data_bytes; /* the file ends with the data */
-    char source[64];                  /* SHA-256 of the GGUF file, hex */
-    uint8_t data_digest[RL_DIGEST_BYTES];
+    uint64_t body_offset, whole_bytes;    /* the body begins with the source's whole metadata */
+    uint64_t tables_offset, tables_bytes; /* both 0 bytes without tables */
+    uint64_t data_offset, data_bytes;     /* the file ends with the data */
+    char source[64];                      /* SHA-256 of the GGUF file, hex */
+    uint8_t body_digest[RL_DIGEST_BYTES];
     uint8_t head_digest[RL_DIGEST_BYTES]; /* of the header up to here, table and metadata */
 } rl_pack_header;
 
@@ -38,7 +43,7 @@ typedef struct rl_packfile {
     size_t bytes;
     const rl_pack_header *header; /* these point into it */
     const rl_pack_entry *table;   /* [header->n_tensors] */
-    const uint8_t *metadata, *data;
+    const uint8_t *metadata, *whole, *tables, *data;
 } rl_packfile;
 
 /* -> OK | ENOTFOUND | EINVAL (damaged, another layout) | EIO | ENOMEM */

@@ -14,13 +14,13 @@
 typedef struct reading {
     const char *path;
     int fd;
-    uint64_t offset, total; /* of the data in the file */
+    uint64_t offset, total; /* of the body in the file */
     rl_progress_fn progress;
     void *ctx;
 } reading;
 
 /* Reads by pread, not through the mapping: a failing disk is then a status, not a signal. */
-static realm_status digest_data(const reading *r, rl_digest *d, uint8_t *chunk, realm_error *err)
+static realm_status digest_body(const reading *r, rl_digest *d, uint8_t *chunk, realm_error *err)
 {
     for (uint64_t done = 0; done < r->total;) {
         size_t want = r->total - done < CHUNK ? (size_t)(r->total - done) : CHUNK;
@@ -39,7 +39,7 @@ static realm_status digest_data(const reading *r, rl_digest *d, uint8_t *chunk, 
     return REALM_OK;
 }
 
-static realm_status verify_data(const rl_packfile *f, reading *r, realm_error *err)
+static realm_status verify_body(const rl_packfile *f, reading *r, realm_error *err)
 {
     uint8_t *chunk = rl_alloc(CHUNK), digest[RL_DIGEST_BYTES];
     rl_digest d;
@@ -48,13 +48,13 @@ static realm_status verify_data(const rl_packfile *f, reading *r, realm_error *e
     if (!chunk)
         return realm_fail(err, REALM_ENOMEM, "%s: no memory", r->path);
     rl_digest_begin(&d);
-    st = digest_data(r, &d, chunk, err);
+    st = digest_body(r, &d, chunk, err);
     if (!rl_digest_end(&d, digest) && st == REALM_OK)
         st = realm_fail(err, REALM_ENOMEM, "%s: no memory", r->path);
-    if (st == REALM_OK && memcmp(digest, f->header->data_digest, sizeof digest) != 0)
-        st = realm_fail(err, REALM_EINVAL,
-                        "%s: the tensors are damaged; remove the model and import it again",
-                        r->path);
+    if (st == REALM_OK && memcmp(digest, f->header->body_digest, sizeof digest) != 0)
+        st = realm_fail(
+            err, REALM_EINVAL,
+            "%s: its tensors or tables are damaged; remove the model and import it again", r->path);
     rl_free(chunk);
     return st;
 }
@@ -68,13 +68,13 @@ realm_status rl_model_verify(const char *packed_path, rl_progress_fn progress, v
 
     if (st != REALM_OK)
         return st;
-    r.offset = f.header->data_offset;
-    r.total = f.header->data_bytes;
+    r.offset = f.header->body_offset;
+    r.total = f.bytes - f.header->body_offset;
     r.fd = open(packed_path, O_RDONLY | O_CLOEXEC);
     if (r.fd < 0) {
         st = realm_fail(err, REALM_EIO, "%s: %s", packed_path, strerror(errno));
     } else {
-        st = verify_data(&f, &r, err);
+        st = verify_body(&f, &r, err);
         (void)close(r.fd);
     }
     rl_packfile_close(&f);

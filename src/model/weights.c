@@ -147,12 +147,28 @@ static void fill_info(rl_model *m, const rl_slots *slots)
             (uint64_t)rl_weight_panels(m->globals.embd.n) * m->globals.embd.panel_bytes;
 }
 
-static realm_status load(rl_model *m, realm_error *err)
+/* The file's metadata as a view that carries its tables; a file without tables has it in one form.
+ */
+static realm_status open_metadata(rl_model *m, bool whole, realm_error *err)
+{
+    const rl_packfile *f = &m->file;
+    const rl_pack_header *h = f->header;
+    realm_status st;
+
+    if (whole && h->whole_bytes)
+        st = rl_gguf_open_memory(&m->gguf, f->whole, (size_t)h->whole_bytes, true, err);
+    else
+        st = rl_gguf_open_memory(&m->gguf, f->metadata, (size_t)h->metadata_bytes, true, err);
+    if (st == REALM_OK && h->tables_bytes)
+        rl_gguf_attach(m->gguf, f->tables, (size_t)h->tables_bytes);
+    return st;
+}
+
+static realm_status load(rl_model *m, bool whole, realm_error *err)
 {
     const rl_arch *arch;
     rl_slots slots;
-    realm_status st = rl_gguf_open_memory(&m->gguf, m->file.metadata,
-                                          (size_t)m->file.header->metadata_bytes, true, err);
+    realm_status st = open_metadata(m, whole, err);
 
     if (st == REALM_OK)
         st = rl_params_read(m->gguf, &arch, &m->params, err);
@@ -195,7 +211,7 @@ realm_status rl_model_open(rl_model **out, const char *packed_path, const rl_mod
     m->reference = opts && opts->reference;
     st = rl_packfile_open(&m->file, packed_path, err);
     if (st == REALM_OK)
-        st = load(m, err);
+        st = load(m, opts && opts->whole, err);
     if (st != REALM_OK) {
         rl_model_close(m);
         return st;

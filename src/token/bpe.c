@@ -48,7 +48,7 @@ static bool is_spelled(uint8_t kind)
 static void decode_texts(rl_vocab *v)
 {
     uint16_t codes[CODES];
-    char *to = v->pool;
+    char *to = v->texts.pool;
 
     fill_codes(codes);
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
@@ -59,8 +59,8 @@ static void decode_texts(rl_vocab *v)
             n = raw.n;
             memcpy(to, raw.p, n);
         }
-        v->bytes[i] = (rl_text){ to, n };
         to += n;
+        v->texts.starts[i + 1] = (uint32_t)(to - v->texts.pool);
     }
 }
 
@@ -68,11 +68,12 @@ static realm_status find_bytes(rl_vocab *v, realm_error *err)
 {
     memset(v->byte_id, 0xff, sizeof v->byte_id);
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
+        rl_text t = rl_texts_at(&v->texts, i);
         uint32_t *id;
 
-        if (v->bytes[i].n != 1 || !is_spelled(v->kind[i]))
+        if (t.n != 1 || !is_spelled(v->kind[i]))
             continue;
-        id = &v->byte_id[(uint8_t)v->bytes[i].p[0]];
+        id = &v->byte_id[(uint8_t)t.p[0]];
         *id = *id == RL_NO_TOKEN ? i : *id;
     }
     for (unsigned b = 0; b < 256; b++) {
@@ -84,7 +85,7 @@ static realm_status find_bytes(rl_vocab *v, realm_error *err)
 
 static bool is_word(const rl_vocab *v, uint32_t i)
 {
-    return is_spelled(v->kind[i]) && v->bytes[i].n;
+    return is_spelled(v->kind[i]) && rl_texts_at(&v->texts, i).n;
 }
 
 realm_status rl_bpe_open(rl_vocab *v, const rl_gguf *g, realm_error *err)
@@ -100,7 +101,7 @@ realm_status rl_bpe_open(rl_vocab *v, const rl_gguf *g, realm_error *err)
     if (st == REALM_OK)
         st = rl_merges_open(v, kv, err);
     if (st == REALM_OK && v->pretok->whole_words)
-        st = rl_vocab_index(v, &v->words, v->bytes, is_word, err);
+        st = rl_vocab_index_words(v, is_word, err);
     return st;
 }
 
@@ -123,9 +124,9 @@ static realm_status encode_piece(rl_encoder *e, const char *text, size_t n)
     size_t k = n;
 
     if (v->pretok->whole_words) {
-        uint32_t id = rl_gguf_index_find(&v->words, text, n);
+        uint32_t id = rl_words_find(&v->words, text, n);
 
-        if (id != RL_INDEX_NONE) {
+        if (id != RL_NO_WORD) {
             rl_ids_add(&e->ids, id);
             return REALM_OK;
         }

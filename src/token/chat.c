@@ -53,8 +53,9 @@ static realm_status open_parts(rl_chat *c, rl_text source, const rl_vocab *v, re
     c->bos = token_text(v, info->bos);
     c->eos = token_text(v, info->eos);
     c->source = rl_strndup(source.p, source.n);
-    if (!c->bos || !c->eos || !c->source || rl_marks_init(&c->marks, v) != REALM_OK)
+    if (!c->bos || !c->eos || !c->source)
         return no_memory(err);
+    rl_marks_init(&c->marks, v);
     answer = realm_tmpl_new(source.p, source.n, &c->tmpl, &why);
     return answer == REALM_TMPL_OK ? REALM_OK : engine_failed(answer, why, err);
 }
@@ -87,7 +88,6 @@ void rl_chat_close(rl_chat *c)
     if (!c)
         return;
     realm_tmpl_free(c->tmpl);
-    rl_marks_deinit(&c->marks);
     rl_free(c->bos);
     rl_free(c->eos);
     rl_free(c->source);

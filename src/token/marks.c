@@ -9,37 +9,35 @@ static const char quote[] = "\xf4\x8f\xbf\xbf"; /* U+10FFFF after it: a real U+1
 
 #define MARK_BYTES (sizeof mark - 1)
 
-static void add_reversed(rl_marks *m, const rl_vocab *v, uint32_t id)
+static void add_reversed(rl_special *reversed, rl_text t, uint32_t id)
 {
     char text[RL_SPECIAL_MAX];
-    rl_text t = v->bytes[id];
 
     for (size_t i = 0; i < t.n; i++)
         text[i] = t.p[t.n - 1 - i];
-    rl_special_add(&m->reversed, (rl_text){ text, t.n }, id, false);
+    rl_special_add(reversed, (rl_text){ text, t.n }, id, false);
 }
 
-realm_status rl_marks_init(rl_marks *m, const rl_vocab *v)
+realm_status rl_marks_open(rl_vocab *v)
 {
     size_t n_bytes = 0;
 
-    *m = (rl_marks){ .texts = &v->special };
     for (uint32_t i = 0; i < v->info.n_tokens; i++)
-        n_bytes += rl_vocab_is_parsed(v, i) ? v->bytes[i].n : 0;
-    if (rl_special_init(&m->reversed, n_bytes) != REALM_OK)
+        n_bytes += rl_vocab_is_parsed(v, i) ? v->raw[i].n : 0;
+    if (rl_special_init(&v->reversed, n_bytes) != REALM_OK)
         return REALM_ENOMEM;
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
-        if (rl_vocab_is_parsed(v, i) && v->bytes[i].n) {
-            add_reversed(m, v, i);
-            m->begins[(uint8_t)v->bytes[i].p[0]] = true;
+        if (rl_vocab_is_parsed(v, i) && v->raw[i].n) {
+            add_reversed(&v->reversed, v->raw[i], i);
+            v->begins[(uint8_t)v->raw[i].p[0]] = true;
         }
     }
-    return REALM_OK;
+    return rl_special_finish(&v->reversed);
 }
 
-void rl_marks_deinit(rl_marks *m)
+void rl_marks_init(rl_marks *m, const rl_vocab *v)
 {
-    rl_special_deinit(&m->reversed);
+    *m = (rl_marks){ .texts = &v->special, .reversed = &v->reversed, .begins = v->begins };
 }
 
 /* The longest beginning of the text that is the end of some control token's text. */
@@ -49,11 +47,11 @@ static size_t finishes(const rl_marks *m, const char *text, size_t n)
     size_t longest = 0;
 
     for (size_t k = 1; k <= n && k <= RL_SPECIAL_MAX; k++) {
-        if (!(m->reversed.may_begin[(uint8_t)text[k - 1]] & 2))
+        if (!(m->reversed->may_begin[(uint8_t)text[k - 1]] & 2))
             continue;
         for (size_t i = 0; i < k; i++)
             reversed[i] = text[k - 1 - i];
-        if (rl_special_reach(&m->reversed, reversed, k, 0) == k)
+        if (rl_special_reach(m->reversed, reversed, k, 0) == k)
             longest = k;
     }
     return longest;

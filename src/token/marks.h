@@ -23,14 +23,12 @@
 #include "token/vocab.h"
 
 typedef struct rl_marks {
-    const rl_special *texts; /* borrowed; the vocabulary's */
-    rl_special reversed;     /* the control tokens' texts, last byte first */
-    bool begins[256];        /* a control token begins with this byte */
+    const rl_special *texts;    /* borrowed, like the others; the vocabulary's */
+    const rl_special *reversed; /* the control tokens' texts, last byte first */
+    const bool *begins;         /* [256] a control token begins with this byte */
 } rl_marks;
 
-/* -> OK | ENOMEM */
-realm_status rl_marks_init(rl_marks *m, const rl_vocab *v) REALM_MUST_USE;
-void rl_marks_deinit(rl_marks *m);
+void rl_marks_init(rl_marks *m, const rl_vocab *v); /* `v` must outlive *m */
 
 /* Writes text[0..n), UTF-8, with its marks to `out`. -> true when that differs from the text;
  * out->failed tells of lack of memory. */

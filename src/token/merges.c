@@ -50,10 +50,8 @@ static uint32_t add_block(rl_vocab *v, const rl_gguf_index *ix, block *b, uint32
         if (id[0] == RL_INDEX_NONE || id[1] == RL_INDEX_NONE || id[2] == RL_INDEX_NONE)
             return i;
         slot = rl_map_seek(&v->merges, key);
-        if (!slot->key1) { /* of equal pairs the first counts */
-            slot->key1 = key + 1;
-            slot->value = (uint64_t)(rank + i) << 32 | id[2];
-        }
+        if (!slot->key1) /* of equal pairs the first counts */
+            rl_map_put(&v->merges, slot, key, (uint64_t)(rank + i) << 32 | id[2]);
     }
     return b->n;
 }
@@ -95,7 +93,7 @@ realm_status rl_merges_open(rl_vocab *v, const rl_gguf_kv *kv, realm_error *err)
         rl_free(b);
         return realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary");
     }
-    st = rl_vocab_index(v, &ix, v->raw, is_part, err);
+    st = rl_vocab_index_raw(v, &ix, is_part, err);
     if (st == REALM_OK)
         st = add_all(v, &ix, kv, b, err);
     rl_gguf_index_deinit(&ix);

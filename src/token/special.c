@@ -16,8 +16,9 @@ realm_status rl_special_init(rl_special *s, size_t n_bytes)
 
 void rl_special_deinit(rl_special *s)
 {
+    if (!s->edges.borrowed)
+        rl_free(s->nodes);
     rl_map_deinit(&s->edges);
-    rl_free(s->nodes);
     *s = (rl_special){ 0 };
 }
 
@@ -28,8 +29,7 @@ static uint32_t child_for(rl_special *s, uint32_t node, uint8_t byte)
 
     if (!slot->key1) {
         RL_ASSERT(s->n_nodes < s->cap);
-        slot->key1 = key + 1;
-        slot->value = s->n_nodes;
+        rl_map_put(&s->edges, slot, key, s->n_nodes);
         s->nodes[s->n_nodes++] = (rl_special_node){ RL_NO_TOKEN, RL_NO_TOKEN };
     }
     return (uint32_t)slot->value;
@@ -47,6 +47,11 @@ void rl_special_add(rl_special *s, rl_text text, uint32_t id, bool always)
     if (always && s->nodes[node].always == RL_NO_TOKEN)
         s->nodes[node].always = id;
     s->may_begin[(uint8_t)text.p[0]] |= always ? 3 : 2;
+}
+
+realm_status rl_special_finish(rl_special *s)
+{
+    return rl_map_shrink(&s->edges);
 }
 
 /* The longest special text that begins at text[at]; control tokens only if they end by parse_end.

@@ -3,7 +3,8 @@
  * texts that count only when the caller parses special tokens (control tokens).
  *
  * Time: text length times the longest special text at worst, which rl_vocab_open bounds by
- * RL_SPECIAL_MAX. Filled by one thread; then any thread may search. */
+ * RL_SPECIAL_MAX. Filled by one thread, or mapped from a packed file (tables.h); then any thread
+ * may search. */
 #ifndef RL_TOKEN_SPECIAL_H
 #define RL_TOKEN_SPECIAL_H
 
@@ -19,8 +20,8 @@ typedef struct rl_special_node {
 } rl_special_node;
 
 typedef struct rl_special {
-    rl_map edges;           /* node << 8 | byte -> node */
-    rl_special_node *nodes; /* owned; [n_nodes], the first is the root */
+    rl_map edges;           /* node << 8 | byte -> node, a higher number than its parent's */
+    rl_special_node *nodes; /* like the slots of `edges`; [n_nodes], the first is the root */
     uint32_t n_nodes, cap;
     uint8_t may_begin[256]; /* bit 0: an always text begins so; bit 1: any text does */
 } rl_special;
@@ -44,6 +45,9 @@ void rl_special_deinit(rl_special *s);
 
 /* Adds a text of 1..RL_SPECIAL_MAX bytes; of equal texts the first one stays. */
 void rl_special_add(rl_special *s, rl_text text, uint32_t id, bool always);
+
+/* After the last text: gives back the room that was not needed. -> OK | ENOMEM */
+realm_status rl_special_finish(rl_special *s) REALM_MUST_USE;
 
 /* Searches text[from..n); `from` never goes back in one scope.
  * -> false when there is none; else *hit. */

@@ -57,7 +57,7 @@ static int byte_of(rl_text t)
 
 static realm_status decode_texts(rl_vocab *v, realm_error *err)
 {
-    char *to = v->pool;
+    char *to = v->texts.pool;
 
     memset(v->byte_id, 0xff, sizeof v->byte_id); /* RL_NO_TOKEN */
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
@@ -83,8 +83,8 @@ static realm_status decode_texts(rl_vocab *v, realm_error *err)
             memcpy(to, raw.p, n);
             break;
         }
-        v->bytes[i] = (rl_text){ to, n };
         to += n;
+        v->texts.starts[i + 1] = (uint32_t)(to - v->texts.pool);
     }
     return REALM_OK;
 }
@@ -154,9 +154,9 @@ realm_status rl_spm_open(rl_vocab *v, const rl_gguf *g, realm_error *err)
     }
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
         if (is_piece(v, i))
-            note_spaces(v, v->bytes[i]);
+            note_spaces(v, rl_texts_at(&v->texts, i));
     }
-    return rl_vocab_index(v, &v->words, v->bytes, is_piece, err);
+    return rl_vocab_index_words(v, is_piece, err);
 }
 
 uint32_t rl_spm_pair(const void *ctx, rl_symbol left, rl_symbol right, const char *text, size_t n,
@@ -166,8 +166,8 @@ uint32_t rl_spm_pair(const void *ctx, rl_symbol left, rl_symbol right, const cha
 
     (void)left;
     (void)right;
-    *merged = rl_gguf_index_find(&v->words, text, n);
-    return *merged == RL_INDEX_NONE ? RL_MERGE_NEVER : v->priority[*merged];
+    *merged = rl_words_find(&v->words, text, n);
+    return *merged == RL_NO_WORD ? RL_MERGE_NEVER : v->priority[*merged];
 }
 
 /* A symbol that merged has its id; one that stayed a character is looked up only now. */
@@ -176,7 +176,7 @@ static void emit(rl_encoder *e, uint32_t id, const char *text, size_t n)
     const rl_vocab *v = e->v;
 
     if (id == RL_NO_TOKEN)
-        id = rl_gguf_index_find(&v->words, text, n);
+        id = rl_words_find(&v->words, text, n);
     if (id != RL_NO_TOKEN) {
         rl_ids_add(&e->ids, id);
         return;

@@ -31,10 +31,15 @@ enum {
     RL_DECODE_SKIP_SPECIAL = 1, /* control tokens give no bytes */
 };
 
-/* Builds the tables from a file's tokenizer.* keys. `g` must outlive the vocab.
+/* Builds the tables from a file's tokenizer.* keys; takes those that are attached to `g` (gguf.h)
+ * as they are, once every number in them is checked. `g` must outlive the vocab.
  * -> OK | EUNSUPPORTED (model or pretokenizer not offered, named in err) | EINVAL | ENOMEM */
 realm_status rl_vocab_open(rl_vocab **out, const rl_gguf *g, realm_error *err) REALM_MUST_USE;
 void rl_vocab_close(rl_vocab *v); /* NULL is fine */
+
+/* Appends the tables as bytes to attach to the same metadata, at an address that is a multiple of
+ * 8; for a packed file, at one of 64. -> OK | ENOMEM */
+realm_status rl_vocab_save(const rl_vocab *v, rl_buf *out, realm_error *err) REALM_MUST_USE;
 
 const rl_vocab_info *rl_vocab_get_info(const rl_vocab *v);
 bool rl_vocab_is_eog(const rl_vocab *v, uint32_t id);

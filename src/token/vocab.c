@@ -1,5 +1,5 @@
 /* Opening a vocabulary: texts, kinds and keys that every tokenizer model has. */
-#include "token/vocab.h"
+#include "token/tables.h"
 
 #include "base/alloc.h"
 
@@ -29,12 +29,24 @@ static realm_status no_memory(realm_error *err)
     return realm_fail(err, REALM_ENOMEM, "no memory for the vocabulary");
 }
 
-realm_status rl_vocab_index(const rl_vocab *v, rl_gguf_index *ix, const rl_text *texts,
-                            bool (*wanted)(const rl_vocab *, uint32_t), realm_error *err)
+realm_status rl_vocab_index_words(rl_vocab *v, bool (*wanted)(const rl_vocab *, uint32_t),
+                                  realm_error *err)
+{
+    if (rl_words_init(&v->words, &v->texts, v->info.n_tokens) != REALM_OK)
+        return no_memory(err);
+    for (uint32_t i = 0; i < v->info.n_tokens; i++) {
+        if (wanted(v, i))
+            rl_words_add(&v->words, i);
+    }
+    return REALM_OK;
+}
+
+realm_status rl_vocab_index_raw(const rl_vocab *v, rl_gguf_index *ix,
+                                bool (*wanted)(const rl_vocab *, uint32_t), realm_error *err)
 {
     uint32_t numbers[256], n = 0;
 
-    if (rl_gguf_index_init(ix, texts, sizeof *texts, v->info.n_tokens) != REALM_OK)
+    if (rl_gguf_index_init(ix, v->raw, sizeof *v->raw, v->info.n_tokens) != REALM_OK)
         return no_memory(err);
     for (uint32_t i = 0; i < v->info.n_tokens; i++) {
         if (wanted(v, i))
@@ -59,10 +71,10 @@ static realm_status read_texts(rl_vocab *v, const rl_gguf *g, realm_error *err)
                           (unsigned long long)MAX_TOKENS);
     v->info.n_tokens = (uint32_t)kv->n;
     v->raw = rl_alloc_array(kv->n, sizeof *v->raw);
-    v->bytes = rl_alloc_array(kv->n, sizeof *v->bytes);
+    v->texts.starts = rl_alloc_array(kv->n + 1, sizeof *v->texts.starts);
+    v->texts.pool = rl_alloc(kv->bytes); /* no token's bytes are more than its text */
     v->kind = rl_alloc_array(kv->n, 1);
-    v->pool = rl_alloc(kv->bytes); /* no token's bytes are more than its text */
-    if (!v->raw || !v->bytes || !v->kind || !v->pool)
+    if (!v->raw || !v->texts.starts || !v->texts.pool || !v->kind)
         return no_memory(err);
     at = kv->value;
     for (uint64_t i = 0; i < kv->n; i++)
@@ -169,7 +181,7 @@ static realm_status read_model(rl_vocab *v, const rl_gguf *g, realm_error *err)
 bool rl_vocab_is_parsed(const rl_vocab *v, uint32_t id)
 {
     return v->kind[id] == RL_TOKEN_CONTROL || v->kind[id] == RL_TOKEN_UNKNOWN ||
-           rl_eog_known_name(v->raw ? v->raw[id] : v->bytes[id]);
+           rl_eog_known_name(v->raw ? v->raw[id] : rl_texts_at(&v->texts, id));
 }
 
 static realm_status build_special(rl_vocab *v, realm_error *err)
@@ -190,15 +202,16 @@ static realm_status build_special(rl_vocab *v, realm_error *err)
         if (v->raw[i].n && (v->kind[i] == RL_TOKEN_USER || rl_vocab_is_parsed(v, i)))
             rl_special_add(&v->special, v->raw[i], i, !rl_vocab_is_parsed(v, i));
     }
+    if (rl_special_finish(&v->special) != REALM_OK || rl_marks_open(v) != REALM_OK)
+        return no_memory(err);
     return REALM_OK;
 }
 
+/* From the file's own arrays. */
 static realm_status build(rl_vocab *v, const rl_gguf *g, realm_error *err)
 {
-    realm_status st = read_model(v, g, err);
+    realm_status st = read_texts(v, g, err);
 
-    if (st == REALM_OK)
-        st = read_texts(v, g, err);
     if (st == REALM_OK)
         st = read_kinds(v, g, err);
     if (st == REALM_OK)
@@ -214,15 +227,28 @@ static realm_status build(rl_vocab *v, const rl_gguf *g, realm_error *err)
     return st;
 }
 
+/* From tables that were built before and came with the file. */
+static realm_status map(rl_vocab *v, const rl_gguf *g, rl_text tables, realm_error *err)
+{
+    realm_status st = rl_tables_map(v, tables, err);
+
+    if (st == REALM_OK)
+        st = read_info(v, g, err);
+    return st == REALM_OK ? rl_tables_check_bytes(v, err) : st;
+}
+
 realm_status rl_vocab_open(rl_vocab **out, const rl_gguf *g, realm_error *err)
 {
+    rl_text tables = rl_gguf_attached(g);
     rl_vocab *v = rl_alloc(sizeof *v);
     realm_status st;
 
     *out = NULL;
     if (!v)
         return no_memory(err);
-    st = build(v, g, err);
+    st = read_model(v, g, err);
+    if (st == REALM_OK)
+        st = tables.n ? map(v, g, tables, err) : build(v, g, err);
     if (st == REALM_OK)
         *out = v;
     else
@@ -235,14 +261,17 @@ void rl_vocab_close(rl_vocab *v)
     if (!v)
         return;
     rl_special_deinit(&v->special);
-    rl_gguf_index_deinit(&v->words);
+    rl_special_deinit(&v->reversed);
+    rl_words_deinit(&v->words);
     rl_map_deinit(&v->merges);
     rl_free(v->raw);
-    rl_free(v->bytes);
-    rl_free(v->pool);
-    rl_free(v->kind);
-    rl_free(v->eog);
-    rl_free(v->priority);
+    if (!v->mapped) {
+        rl_free(v->texts.starts);
+        rl_free(v->texts.pool);
+        rl_free(v->kind);
+        rl_free(v->eog);
+        rl_free(v->priority);
+    }
     rl_free(v);
 }
 
@@ -268,5 +297,5 @@ bool rl_vocab_is_special(const rl_vocab *v, uint32_t id)
 
 rl_text rl_token_bytes(const rl_vocab *v, uint32_t id)
 {
-    return id < v->info.n_tokens ? v->bytes[id] : (rl_text){ "", 0 };
+    return id < v->info.n_tokens ? rl_texts_at(&v->texts, id) : (rl_text){ "", 0 };
 }

@@ -8,6 +8,7 @@
 #include "token/pretok.h"
 #include "token/special.h"
 #include "token/token.h"
+#include "token/words.h"
 
 /* Kinds of tokens, the numbers of tokenizer.ggml.token_type. */
 enum {
@@ -23,16 +24,18 @@ struct rl_vocab {
     rl_vocab_info info;
     char pre_name[32];
     bool spm;       /* else byte-level BPE */
+    bool mapped;    /* the arrays and the tables lie in those that came with the file (tables.h) */
     rl_text *raw;   /* owned; [n_tokens] texts as the file has them; NULL once open */
-    rl_text *bytes; /* owned; [n_tokens] what each token stands for, in `pool` */
-    char *pool;     /* owned */
-    uint8_t *kind;  /* owned; [n_tokens] RL_TOKEN_* */
-    uint32_t *eog;  /* owned; [info.n_eog] */
+    rl_texts texts; /* [n_tokens] the bytes that each token stands for; owned unless mapped */
+    uint8_t *kind;  /* [n_tokens] RL_TOKEN_*; owned unless mapped */
+    uint32_t *eog;  /* [info.n_eog]; owned unless mapped */
     rl_special special;
+    rl_special reversed;   /* marks.h: the texts of parsed tokens, last byte first */
+    bool begins[256];      /* marks.h: the text of a parsed token begins with this byte */
     uint32_t byte_id[256]; /* token of one byte, RL_NO_TOKEN without */
 
-    rl_gguf_index words;         /* over `bytes`: SPM's pieces; BPE's whole words, when wanted */
-    uint32_t *priority;          /* owned; [n_tokens] SPM: order of merging, from the scores */
+    rl_words words;              /* over `texts`: SPM's pieces; BPE's whole words, when wanted */
+    uint32_t *priority;          /* [n_tokens] SPM: order of merging; owned unless mapped */
     bool ends_before_space[256]; /* SPM: a piece holds this byte and then a space */
 
     const rl_pretok *pretok; /* BPE; static */
@@ -81,10 +84,14 @@ realm_status rl_merges_open(rl_vocab *v, const rl_gguf_kv *kv, realm_error *err)
 /* True for tokens that text becomes only when special tokens are parsed. */
 bool rl_vocab_is_parsed(const rl_vocab *v, uint32_t id);
 
-/* Fills *ix with the tokens that `wanted` picks, over texts [n_tokens]. -> OK | ENOMEM */
-realm_status rl_vocab_index(const rl_vocab *v, rl_gguf_index *ix, const rl_text *texts,
-                            bool (*wanted)(const rl_vocab *, uint32_t),
-                            realm_error *err) REALM_MUST_USE;
+/* Fills *ix with the tokens that `wanted` picks, over v->raw. -> OK | ENOMEM */
+realm_status rl_vocab_index_raw(const rl_vocab *v, rl_gguf_index *ix,
+                                bool (*wanted)(const rl_vocab *, uint32_t),
+                                realm_error *err) REALM_MUST_USE;
+
+/* Fills v->words with the tokens that `wanted` picks, over v->texts. -> OK | ENOMEM */
+realm_status rl_vocab_index_words(rl_vocab *v, bool (*wanted)(const rl_vocab *, uint32_t),
+                                  realm_error *err) REALM_MUST_USE;
 
 /* The merging functions, rl_merge_fn with ctx an rl_vocab. */
 uint32_t rl_spm_pair(const void *ctx, rl_symbol left, rl_symbol right, const char *text, size_t n,
@@ -103,6 +110,9 @@ realm_status rl_encoder_take(rl_encoder *e, const char *text, size_t n, uint32_t
 
 /* eog.c: v->eog. `raw` texts are needed. */
 realm_status rl_eog_open(rl_vocab *v, const rl_gguf *g, realm_error *err) REALM_MUST_USE;
+
+/* marks.c: v->reversed and v->begins. `raw` texts are needed. -> OK | ENOMEM */
+realm_status rl_marks_open(rl_vocab *v) REALM_MUST_USE;
 
 /* True for the texts that end a turn by their name in every model that has them. */
 bool rl_eog_known_name(rl_text text);

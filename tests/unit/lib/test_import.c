@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -269,14 +270,65 @@ static void a_full_file_system_is_edisk(void **state)
     open_at(home);
 }
 
+/* The one packed file of the home. */
+static void packed_path(char *out, size_t n)
+{
+    char pattern[96];
+    glob_t found = { 0 };
+
+    (void)snprintf(pattern, sizeof pattern, "%s/models/*.realm", home);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, 1);
+    (void)snprintf(out, n, "%s", found.gl_pathv[0]);
+    globfree(&found);
+}
+
+static void damage_tables(const char *path)
+{
+    static const char begins[] = "RLTOKEN";
+    rl_buf bytes;
+    char *at;
+
+    rl_buf_init(&bytes, 1u << 26);
+    OK(rl_fs_read(path, &bytes, &err));
+    at = memmem(bytes.data, bytes.len, begins, sizeof begins);
+    assert_non_null(at);
+    at[8] = (char)(at[8] ^ 0x40); /* the version */
+    OK(rl_fs_write(path, bytes.data, bytes.len, &err));
+    rl_buf_deinit(&bytes);
+}
+
+/* They are refused, and importing the model again makes the packed file anew. */
+static void damaged_tables_are_made_again(void **state)
+{
+    realm_error why = { .text = "" };
+    realm_tokenizer *t;
+    char path[256];
+    uint32_t *ids;
+    size_t n = 0;
+
+    (void)state;
+    works("a");
+    packed_path(path, sizeof path);
+    damage_tables(path);
+    assert_int_equal(realm_tokenizer_open(&t, lib, "a", &why), REALM_EINVAL);
+    assert_non_null(strstr(why.text, "import the model again"));
+    assert_int_equal(realm_verify(lib, "a", &why), REALM_EINVAL);
+    works("a");
+    OK(realm_tokenizer_open(&t, lib, "a", &err));
+    OK(realm_tokenize(t, "hello", 5, 0, &ids, &n, &err));
+    assert_true(n > 0);
+    realm_free(ids);
+    realm_tokenizer_close(t);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(a_file_that_changes_is_refused),
-        T(a_write_that_finds_no_room_is_edisk),
-        T(a_row_that_finds_no_room_is_edisk),
-        T(a_full_file_system_is_edisk),
+        T(a_file_that_changes_is_refused),    T(a_write_that_finds_no_room_is_edisk),
+        T(a_row_that_finds_no_room_is_edisk), T(a_full_file_system_is_edisk),
+        T(damaged_tables_are_made_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -308,7 +308,7 @@ static void every_byte_of_the_head_counts(void **state)
 static void a_file_of_another_length_is_refused(void **state)
 {
     packed *p = *state;
-    static const size_t lengths[] = { 0, 1, 191, 192, 4096 };
+    static const size_t lengths[] = { 0, 1, 223, 224, 4096 };
     rl_buf longer;
 
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
@@ -333,7 +333,7 @@ static void a_forged_head_is_refused(void **state)
     rl_pack_entry *table = (rl_pack_entry *)(void *)(bytes + sizeof *h);
     realm_error err;
 
-    for (int forgery = 0; forgery < 5; forgery++) {
+    for (int forgery = 0; forgery < 9; forgery++) {
         memcpy(bytes, p->good.data, p->good.len);
         switch (forgery) {
         case 0:
@@ -348,8 +348,20 @@ static void a_forged_head_is_refused(void **state)
         case 3:
             table[3].offset += 4;
             break;
-        default:
+        case 4:
             h->metadata_bytes -= 100;
+            break;
+        case 5:
+            h->tables_bytes = p->good.len;
+            break;
+        case 6:
+            h->tables_offset += 8;
+            break;
+        case 7:
+            h->whole_bytes = UINT64_MAX;
+            break;
+        default:
+            h->body_offset = p->good.len + RL_PACK_PAGE;
             break;
         }
         assert_true(rl_packfile_head_digest(h, table, (const uint8_t *)bytes + h->metadata_offset,

@@ -57,7 +57,7 @@ static void put_text(rl_buf *b, const char *s)
 static bool start_pair(writer *w, const char *tail, rl_gguf_kind kind)
 {
     char key[128];
-    bool common = strncmp(tail, "general.", 8) == 0;
+    bool common = strncmp(tail, "general.", 8) == 0 || strncmp(tail, "tokenizer.", 10) == 0;
 
     if (w->t->drop_key && strcmp(tail, w->t->drop_key) == 0)
         return false;
@@ -216,11 +216,27 @@ static void layer(writer *w, uint32_t il)
 #undef NAME
 }
 
+static void tokenizer(writer *w)
+{
+    char word[16];
+
+    if (!w->t->words || !start_pair(w, "tokenizer.ggml.tokens", RL_GGUF_ARRAY))
+        return;
+    put_int(&w->pairs, RL_GGUF_STRING, 4);
+    put_int(&w->pairs, w->t->words, 8);
+    for (uint32_t i = 0; i < w->t->words; i++) {
+        (void)snprintf(word, sizeof word, "word %u", i);
+        put_text(&w->pairs, word);
+    }
+    pair_u32(w, "tokenizer.ggml.bos_token_id", 7);
+}
+
 static void pairs(writer *w)
 {
     const tiny *t = w->t;
 
     pair_text(w, "general.architecture", t->arch);
+    tokenizer(w);
     pair_u32(w, "block_count", t->layers);
     pair_u32(w, "embedding_length", t->embd);
     pair_u32(w, "feed_forward_length", t->ff);

@@ -27,6 +27,7 @@ typedef struct tiny {
     const char *extra;    /* tensor [32] that no model needs */
     const char *zero_key; /* integer key that says 0 whatever the tensors are */
     const char *drop_key; /* key to leave out, without the architecture's prefix */
+    uint32_t words;       /* items of tokenizer.ggml.tokens, and a scalar key of the tokenizer's */
 } tiny;
 
 tiny tiny_default(const char *arch); /* a good F32 model with small dimensions */

@@ -38,6 +38,20 @@ static int open_both(void **state)
     return 0;
 }
 
+/* The same over tables that came with the file. */
+static int map_both(void **state)
+{
+    realm_error err = { 0 };
+
+    if (open_both(state) < 0)
+        return -1;
+    if (tiny_map(&qwen, &err) != REALM_OK || tiny_map(&llama3, &err) != REALM_OK) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
 static int close_both(void **state)
 {
     (void)state;
@@ -167,5 +181,6 @@ int main(void)
         cmocka_unit_test(a_text_over_the_limit_is_refused),
     };
 
-    return cmocka_run_group_tests(tests, open_both, close_both);
+    return cmocka_run_group_tests_name("built", tests, open_both, close_both) +
+           cmocka_run_group_tests_name("mapped", tests, map_both, close_both);
 }

@@ -22,6 +22,9 @@ typedef struct tiny {
     uint64_t n_kv;
     rl_gguf *g;
     rl_vocab *v;
+    rl_buf scalars; /* what tiny_map leaves of the file */
+    char *tables;   /* [n_tables] what it makes of the rest */
+    size_t n_tables;
 } tiny;
 
 static inline void tiny_int(rl_buf *b, uint64_t v, unsigned bytes)
@@ -160,12 +163,60 @@ static inline realm_status tiny_open(tiny *t, realm_error *err)
     return st == REALM_OK ? rl_vocab_open(&t->v, t->g, err) : st;
 }
 
+/* The file's pairs that are no arrays, as a file of their own. */
+static inline void tiny_scalars(const rl_gguf *g, rl_buf *out)
+{
+    uint64_t n = 0;
+
+    rl_buf_init(out, (size_t)64 << 20);
+    for (uint32_t i = 0; i < rl_gguf_n_kv(g); i++)
+        n += rl_gguf_kv_at(g, i)->kind != RL_GGUF_ARRAY;
+    (void)rl_buf_add(out, rl_gguf_bytes(g), 16);
+    tiny_int(out, n, 8);
+    for (uint32_t i = 0; i < rl_gguf_n_kv(g); i++) {
+        const rl_gguf_kv *kv = rl_gguf_kv_at(g, i);
+        const uint8_t *begin = (const uint8_t *)kv->key.p - 8;
+
+        if (kv->kind != RL_GGUF_ARRAY)
+            (void)rl_buf_add(out, begin, (size_t)(kv->value + kv->bytes - begin));
+    }
+}
+
+/* After tiny_open: saves the tables and opens the vocabulary again over them alone, as a packed
+ * file does. They end where their memory ends, so that a sanitizer sees a read past them. */
+static inline realm_status tiny_map(tiny *t, realm_error *err)
+{
+    realm_status st;
+    rl_buf saved;
+
+    rl_buf_init(&saved, (size_t)64 << 20);
+    st = rl_vocab_save(t->v, &saved, err);
+    t->n_tables = saved.len;
+    t->tables = rl_alloc(saved.len);
+    tiny_scalars(t->g, &t->scalars);
+    if (st == REALM_OK && t->tables)
+        memcpy(t->tables, saved.data, saved.len);
+    rl_buf_deinit(&saved);
+    rl_vocab_close(t->v);
+    rl_gguf_close(t->g);
+    t->v = NULL;
+    t->g = NULL;
+    if (st == REALM_OK)
+        st = rl_gguf_open_memory(&t->g, t->scalars.data, t->scalars.len, false, err);
+    if (st != REALM_OK)
+        return st;
+    rl_gguf_attach(t->g, t->tables, t->n_tables);
+    return rl_vocab_open(&t->v, t->g, err);
+}
+
 static inline void tiny_deinit(tiny *t)
 {
     rl_vocab_close(t->v);
     rl_gguf_close(t->g);
     rl_buf_deinit(&t->body);
     rl_buf_deinit(&t->file);
+    rl_buf_deinit(&t->scalars);
+    rl_free(t->tables);
 }
 
 /* Encodes and checks the ids; `want` ends with RL_NO_TOKEN. */
