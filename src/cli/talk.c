@@ -174,6 +174,8 @@ int rl_cli_open(rl_cli *c, const realm_options *opts)
     if (code)
         return code;
     apply(&config, &o);
+    if (!o.max_guests && opts) /* the verb's own default */
+        o.max_guests = opts->max_guests;
     if (offers(c, "reference") && rl_cli_has(c, "reference"))
         o.reference = true;
     o.progress = rl_progress_show;

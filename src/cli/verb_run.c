@@ -200,7 +200,7 @@ int rl_verb_run(rl_cli *c)
 {
     realm_run_options o = { .model = rl_cli_get(c, "model"),
                             .no_layers = rl_cli_has(c, "no-layers") };
-    realm_options lib = { .home = NULL };
+    realm_options lib = { .max_guests = 1 }; /* room for more takes milliseconds to lay out */
     const char *args[ARGS_MAX];
     realm_program *p = NULL;
     rl_buf in;
