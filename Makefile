@@ -41,7 +41,7 @@ bench: build
 
 bench-load: build
 	@tools/import_models $(MODEL)
-	@for part in guest slow hold overload prefix; do echo "== $$part"; bench/load/$$part.py $(MODEL) || exit 1; done
+	@for part in guest slow hold overload prefix speculate; do echo "== $$part"; bench/load/$$part.py $(MODEL) || exit 1; done
 
 bench-start: build
 	@tools/import_models gemma3-270m $(MODEL)

@@ -48,6 +48,7 @@ typedef struct realm_options {
     uint64_t kv_bytes;    /* budget for keys and values; 0: 1 GiB */
     uint32_t n_ctx;       /* context limit in tokens; 0: the model's, at most 32,768 */
     bool no_prefix_cache; /* compute every prompt anew, also what others began with: to measure */
+    bool no_speculation;  /* one row a step for each reply: to measure; replies are the same */
     bool reference; /* the slow F32 path for all: exact weights, activations, keys and values */
     uint32_t max_guests;     /* runs alive at a time; 0: by vm.max_map_count, at most 4,096 */
     uint64_t max_memory;     /* largest linear memory a run may be given; 0: 64 MiB */
@@ -215,7 +216,8 @@ REALM_API realm_status realm_perplexity(realm_model *m, const realm_perplexity_o
 
 /* One timing. n_prompt > 0: the time to take in that many tokens. Else batch sequences generate
  * n_gen tokens each, batch 0: one. Before the time begins each sequence has taken in `depth` tokens
- * of its own; with batch >= 1, 0 stands for 128. */
+ * of its own; with batch >= 1, 0 stands for 128. A handle with no_speculation times steps alone:
+ * what is generated here soon repeats itself. */
 typedef struct realm_bench_options {
     uint32_t n_prompt, n_gen, batch, depth;
     float temperature, top_p; /* of the draws; temperature 0: greedy; top_p 0: 1 */

@@ -145,6 +145,7 @@ static void apply(const rl_config *config, realm_options *o)
     o->kv = (realm_kv)rl_config_get(config, "kv")->number;
     o->kv_bytes = (uint64_t)rl_config_get(config, "kv_memory")->number;
     o->no_prefix_cache = o->no_prefix_cache || rl_config_get(config, "prefix_cache")->number != 0;
+    o->no_speculation = o->no_speculation || rl_config_get(config, "speculate")->number != 0;
     o->max_guests = (uint32_t)rl_config_get(config, "max_guests")->number;
     o->n_ctx = (uint32_t)rl_config_get(config, "ctx")->number;
 }

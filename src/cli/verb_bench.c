@@ -125,7 +125,8 @@ static int measure(bench *b)
 static int with_model(bench *b)
 {
     realm_error err;
-    int code = rl_cli_open(b->c, &(realm_options){ .no_prefix_cache = true });
+    int code =
+        rl_cli_open(b->c, &(realm_options){ .no_prefix_cache = true, .no_speculation = true });
 
     if (code)
         return code;

@@ -115,10 +115,11 @@ void rl_batch_build(rl_engine *e, rl_lm *lm)
 {
     rl_batch *b = &e->batch;
     rl_seq *cands = NULL;
-    uint32_t left;
+    uint32_t left, n_decoding;
 
-    b->n = b->n_rows = b->n_logits = b->n_hidden = b->n_draws = 0;
+    b->n = b->n_rows = b->n_logits = b->n_hidden = b->n_draws = b->n_drafted = 0;
     add_decoding(e, lm, &cands);
+    n_decoding = b->n;
     left = prefill_rows(e, lm);
     while (cands && left) {
         rl_seq **at = next_cand(&cands), *s = *at;
@@ -131,4 +132,7 @@ void rl_batch_build(rl_engine *e, rl_lm *lm)
         s->run.owner->last_turn = ++e->turn;
         left -= b->spans[b->n - 1].n;
     }
+    b->decodes = b->n == n_decoding;
+    if (b->decodes)
+        rl_draft_add(e);
 }

@@ -445,6 +445,8 @@ void rl_engine_get_stats(const rl_engine *e, rl_engine_stats *out)
         .prompt_tokens = atomic_load(&e->prompt_tokens),
         .generated_tokens = atomic_load(&e->generated_tokens),
         .cached_tokens = atomic_load(&e->cached_tokens),
+        .drafted_tokens = atomic_load(&e->drafted),
+        .accepted_tokens = atomic_load(&e->accepted),
         .busy_ns = atomic_load(&e->busy_ns),
         .work_ns = atomic_load(&e->work_ns),
         .kv_blocks_in_use = atomic_load(&e->kv_blocks),

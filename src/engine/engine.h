@@ -20,6 +20,14 @@
 
 typedef struct rl_engine rl_engine;
 
+/* Whether sequences that decode bring guessed ids with their own, so that a step may give several.
+ * The ids, their log-probabilities and the ends are the same, whichever it is. */
+typedef enum rl_speculate {
+    RL_SPECULATE_OFF,
+    RL_SPECULATE_ON,     /* where it pays, by what was measured */
+    RL_SPECULATE_ALWAYS, /* wherever there is a guess: to test, and to measure */
+} rl_speculate;
+
 typedef struct rl_engine_opts {
     uint32_t n_threads;  /* compute threads, engine thread included; 0: online CPUs */
     size_t kv_bytes;     /* KV budget; 0: 1 GiB */
@@ -27,7 +35,8 @@ typedef struct rl_engine_opts {
     uint32_t chunk;      /* most prefill tokens of one sequence per step; 0: max_rows */
     uint32_t queue_cap;  /* jobs posted and not yet taken; 0: 65536 */
     bool share_prefixes; /* blocks of one owner's sequences that begin alike are computed once */
-    size_t stack_bytes;  /* of the engine thread; 0: 8 MiB */
+    rl_speculate speculate;
+    size_t stack_bytes; /* of the engine thread; 0: 8 MiB */
 } rl_engine_opts;
 
 realm_status rl_engine_new(rl_engine **out, const rl_engine_opts *opts,
@@ -44,6 +53,8 @@ typedef struct rl_engine_stats {
     /* Jobs that compute and whose end was asked for before it came, by how many steps that ended
      * after the asking held rows of theirs: the step that ran just then is one of them. */
     uint64_t jobs_cancelled[RL_CANCEL_STEPS];
+    /* Ids that were guessed, and those of them that were drawn then: each saved a step's row. */
+    uint64_t drafted_tokens, accepted_tokens;
     uint64_t busy_ns; /* time inside steps */
     uint64_t work_ns; /* rl_clock_ns since when there was work and no step ended; 0: no work now */
     uint32_t jobs_running, jobs_waiting; /* those that had a step, and those that had none yet */

@@ -9,6 +9,7 @@
 #define RL_ENGINE_INTERNAL_H
 
 #include "engine/engine.h"
+#include "engine/payoff.h"
 #include "kv/prefix.h"
 
 #include <pthread.h>
@@ -50,6 +51,8 @@ struct rl_job_state {
     uint32_t id;         /* drawn in this step */
     float logprob;
     realm_status drawn;
+    uint32_t n_draft; /* guesses whose turn has not come (draft.c) */
+    uint32_t n_same;  /* ids that were the same where they come from */
 };
 
 struct rl_seq {
@@ -74,6 +77,7 @@ struct rl_seq {
     uint32_t *layer_len; /* owned; [n_layers], made by the first layer job */
     rl_kv_seq kv;
     rl_kv_node *node; /* in the prefix index: its path of full blocks; NULL: none. Borrowed */
+    rl_payoff payoff; /* of its guesses */
 
     struct rl_job_state run;
     bool known;    /* in the engine's list */
@@ -114,8 +118,9 @@ struct rl_lm {
     rl_seq_list run;
     bool busy; /* in the engine's ring: run is not empty */
     rl_lm *busy_next;
-    uint64_t row_ns;  /* smoothed cost of a prefill row; 0: not measured yet */
-    rl_lm *dead_next; /* [lock] */
+    uint64_t row_ns;     /* smoothed cost of a prefill row; 0: not measured yet */
+    rl_payoff_cost cost; /* of steps without prompts */
+    rl_lm *dead_next;    /* [lock] */
 };
 
 /* One step's rows. Arrays of max_rows. */
@@ -124,6 +129,8 @@ typedef struct rl_batch {
     rl_seq **seqs;
     rl_seq **draws; /* those that draw an id after this step */
     uint32_t n, n_rows, n_logits, n_hidden, n_draws;
+    uint32_t n_drafted;  /* rows of guesses */
+    bool decodes;        /* no prompts are in it */
     uint32_t max_logits; /* rows of logits that a step of this model may ask for */
 } rl_batch;
 
@@ -158,7 +165,7 @@ struct rl_engine {
     size_t logits_bytes;
 
     _Atomic uint64_t jobs_posted, jobs_done, steps, rows, prompt_tokens, generated_tokens,
-        cached_tokens, busy_ns;
+        cached_tokens, drafted, accepted, busy_ns;
     _Atomic uint64_t jobs_cancelled[RL_CANCEL_STEPS];
     _Atomic bool profiling;
     rl_profile profile; /* engine thread: of this step */
@@ -188,6 +195,8 @@ static inline uint32_t rl_job_to_score(const rl_seq *s)
 void rl_seq_list_push(rl_seq_list *l, rl_seq *s);
 void rl_seq_list_remove(rl_seq_list *l, rl_seq *s);
 realm_status rl_seq_prepare(rl_seq *s, realm_error *err); /* pool, membership */
+/* Room for n ids behind the end. */
+realm_status rl_seq_reserve_ids(rl_seq *s, uint32_t n, realm_error *err);
 realm_status rl_seq_append(rl_seq *s, const uint32_t *ids, uint32_t n, realm_error *err);
 void rl_seq_cut(rl_seq *s, uint32_t keep); /* forgets what is behind `keep` */
 realm_status rl_seq_fork_to(rl_seq *s, rl_seq *to, realm_error *err);
@@ -213,6 +222,14 @@ bool rl_prefix_evict(rl_engine *e); /* one block that nobody uses; -> false: the
 uint32_t rl_batch_first_wanted(const rl_seq *s);
 /* fills e->batch for one model */
 void rl_batch_build(rl_engine *e, rl_lm *lm);
+
+/* draft.c */
+void rl_draft_add(rl_engine *e); /* guesses to a batch that decodes */
+bool rl_draft_holds(
+    rl_seq *s); /* what was drawn is what was guessed; else the guesses are dropped */
+/* What was guessed is recorded. -> true: its row is there to draw the next id from */
+bool rl_draft_next(rl_seq *s);
+void rl_draft_drop(rl_seq *s); /* the guesses that are left, and their blocks */
 
 /* step.c, layer.c: -> true when something was computed or finished */
 bool rl_step_run(rl_engine *e, rl_lm *lm);

@@ -220,6 +220,7 @@ void rl_job_place(rl_seq *s, rl_place place)
 {
     rl_engine *e = s->engine;
 
+    rl_draft_drop(s);
     if (s->run.place == RL_PLACE_RUN) {
         rl_seq_list_remove(&s->lm->run, s);
         if (!s->lm->run.n)

@@ -14,6 +14,7 @@ rl_seq *rl_seq_new(rl_engine *e, rl_lm *lm, uint32_t owner)
     s->engine = e;
     s->lm = rl_lm_ref(lm);
     s->owner = owner;
+    rl_payoff_init(&s->payoff);
     return s;
 }
 
@@ -117,11 +118,11 @@ realm_status rl_seq_prepare(rl_seq *s, realm_error *err)
     return REALM_OK;
 }
 
-static realm_status reserve_ids(rl_seq *s, uint32_t need, realm_error *err)
+realm_status rl_seq_reserve_ids(rl_seq *s, uint32_t n, realm_error *err)
 {
     uint32_t cap = s->cap_ids ? s->cap_ids : 64, *ids;
 
-    while (cap < need)
+    while (cap < s->len + n)
         cap *= 2;
     if (cap == s->cap_ids)
         return REALM_OK;
@@ -136,7 +137,7 @@ static realm_status reserve_ids(rl_seq *s, uint32_t need, realm_error *err)
 /* ids NULL: unknown ones, of hidden states. */
 realm_status rl_seq_append(rl_seq *s, const uint32_t *ids, uint32_t n, realm_error *err)
 {
-    realm_status st = reserve_ids(s, s->len + n, err);
+    realm_status st = rl_seq_reserve_ids(s, n, err);
 
     if (st != REALM_OK)
         return st;

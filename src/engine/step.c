@@ -1,5 +1,6 @@
 /* One step of a model: its batch forward, the draws in parallel, the ids delivered one by one in
- * the batch's order. Engine thread only; callbacks of jobs are called from here. */
+ * the batch's order; again for those whose guesses held. Engine thread only; callbacks of jobs are
+ * called from here. */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "engine/internal.h"
@@ -71,7 +72,9 @@ static realm_status forward(rl_engine *e, rl_lm *lm, realm_error *err)
     for (uint32_t i = 0; i < b->n; i++) /* as it ends, so that one under way at a cancel counts */
         atomic_fetch_add(&b->seqs[i]->steps, 1);
     took = rl_clock_ns() - begin;
-    if (b->n_rows >= 2 * b->n) /* mostly prompts */
+    if (b->decodes)
+        rl_payoff_measured(&lm->cost, b->n_rows, took);
+    else if (b->n_rows >= 2 * b->n) /* mostly prompts */
         lm->row_ns = lm->row_ns ? (3 * lm->row_ns + took / b->n_rows) / 4 : took / b->n_rows;
     atomic_fetch_add(&e->steps, 1);
     atomic_fetch_add(&e->rows, b->n_rows);
@@ -103,19 +106,21 @@ static bool ends(const rl_seq *s, const rl_job *job, uint32_t id)
     return !job->ignore_eog && rl_vocab_is_eog(s->lm->vocab, id);
 }
 
-/* The drawn id becomes the sequence's pending last one and goes to the receiver. */
-static void deliver(rl_engine *e, rl_seq *s)
+/* The drawn id becomes the sequence's pending last one and goes to the receiver. -> true: it was
+ * guessed, so the next one can be drawn as well */
+static bool deliver(rl_engine *e, rl_seq *s)
 {
     rl_job *job = s->run.job;
     uint32_t id = s->run.id;
     realm_status st = s->run.drawn;
     rl_token_reply reply = RL_TOKEN_GO;
+    bool guessed = rl_draft_holds(s);
 
     if (st == REALM_OK && ends(s, job, id)) {
         job->end_id = id;
         job->end_logprob = s->run.logprob;
         rl_job_finish(s, REALM_OK, RL_FINISH_EOG);
-        return;
+        return false;
     }
     if (st == REALM_OK)
         st = rl_sampler_advance(job->sampler, id, &job->err);
@@ -123,7 +128,7 @@ static void deliver(rl_engine *e, rl_seq *s)
         st = rl_seq_append(s, &id, 1, &job->err);
     if (st != REALM_OK) {
         rl_job_finish(s, st, RL_FINISH_NONE);
-        return;
+        return false;
     }
     if (!s->run.first_ns)
         s->run.first_ns = rl_clock_ns();
@@ -141,7 +146,10 @@ static void deliver(rl_engine *e, rl_seq *s)
         rl_job_finish(s, st, RL_FINISH_NONE);
     } else if (reply == RL_TOKEN_PAUSE) {
         rl_job_place(s, RL_PLACE_PAUSED);
+    } else if (guessed) {
+        return rl_draft_next(s);
     }
+    return false;
 }
 
 /* ---- a step ---------------------------------------------------------------------------------- */
@@ -207,7 +215,7 @@ static void take_span(rl_engine *e, rl_seq *s, const rl_span *span)
     rl_job *job = s->run.job;
     uint32_t n_vocab = rl_model_get_info(s->lm->model)->n_vocab;
 
-    s->n_computed += span->n;
+    s->n_computed += span->n - s->run.n_draft;
     rl_prefix_publish(s);
     if (job->kind == RL_JOB_SCORE)
         give_rows(s, span, n_vocab);
@@ -220,12 +228,27 @@ static void take_span(rl_engine *e, rl_seq *s, const rl_span *span)
     if (job->kind == RL_JOB_GENERATE && job->max_tokens == 0) {
         rl_job_finish(s, REALM_OK, RL_FINISH_LENGTH);
     } else if (job->kind == RL_JOB_GENERATE) {
-        s->run.logits = span->logits + (size_t)(span->n_logits - 1) * n_vocab;
+        s->run.logits = span->logits + (size_t)(span->n_logits - 1 - s->run.n_draft) * n_vocab;
         e->batch.draws[e->batch.n_draws++] = s;
     } else if (job->kind == RL_JOB_LAYER) {
         rl_job_place(s, RL_PLACE_LAYERS);
     } else {
         rl_job_finish(s, REALM_OK, RL_FINISH_NONE);
+    }
+}
+
+/* An id for each that draws; those that draw one more are left. */
+static void draw_once(rl_engine *e, rl_batch *b)
+{
+    uint32_t n = b->n_draws;
+
+    rl_work_run(e->work, n, draw_item, b);
+    b->n_draws = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        rl_seq *s = b->draws[i];
+
+        if (deliver(e, s))
+            b->draws[b->n_draws++] = s;
     }
 }
 
@@ -278,9 +301,8 @@ bool rl_step_run(rl_engine *e, rl_lm *lm)
         take_span(e, b->seqs[i], &b->spans[i]);
     }
     rl_profile_mark(profile, RL_REGION_REST);
-    rl_work_run(e->work, b->n_draws, draw_item, b);
-    for (uint32_t i = 0; i < b->n_draws; i++)
-        deliver(e, b->draws[i]);
+    while (b->n_draws)
+        draw_once(e, b);
     end_profile(e, profile);
     atomic_fetch_add(&e->busy_ns, rl_clock_ns() - begin);
     return true;

@@ -92,7 +92,8 @@ static realm_status engine_locked(realm *r, realm_error *err)
 {
     rl_engine_opts o = { .n_threads = r->opts.n_threads,
                          .kv_bytes = (size_t)r->opts.kv_bytes,
-                         .share_prefixes = !r->opts.no_prefix_cache };
+                         .share_prefixes = !r->opts.no_prefix_cache,
+                         .speculate = r->opts.no_speculation ? RL_SPECULATE_OFF : RL_SPECULATE_ON };
 
     return r->engine ? REALM_OK : rl_engine_new(&r->engine, &o, err);
 }

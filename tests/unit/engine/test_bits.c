@@ -157,7 +157,8 @@ static void check_engine(const truth *t, rl_kv_type kv, uint32_t n_threads, uint
     rl_engine_opts eo = { .n_threads = n_threads,
                           .chunk = chunk,
                           .kv_bytes = (size_t)64 << 20,
-                          .share_prefixes = share };
+                          .share_prefixes = share,
+                          .speculate = share ? RL_SPECULATE_ALWAYS : RL_SPECULATE_OFF };
     rl_lm_opts lo = { .kv = kv };
     house_gen *others = rl_alloc_array(13, sizeof *others);
     uint32_t ids[13][200];
@@ -195,6 +196,7 @@ static void bits_do_not_move(rl_kv_type kv)
     check_engine(&t, kv, 1, 0, 13, false);
     check_engine(&t, kv, 2, 7, 13, true);
     check_engine(&t, kv, 2, 0, 0, true);
+    check_engine(&t, kv, 2, 64, 3, true); /* few rows: guesses beside others */
     check_engine(&t, kv, 5, 64, 13, false);
     free_truth(&t);
 }

@@ -38,6 +38,8 @@ static void nothing_yet_is_whole(void **state)
         "realm_sequences_waiting",
         "realm_prompt_tokens_total",
         "realm_generated_tokens_total",
+        "realm_tokens_drafted_total",
+        "realm_tokens_accepted_total",
         "realm_kv_blocks_used",
         "realm_kv_blocks_total",
         "realm_kv_used_ratio",
