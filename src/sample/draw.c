@@ -135,11 +135,25 @@ static realm_status draw(rl_sampler *s, const float *logits, uint64_t position, 
     return REALM_OK;
 }
 
+/* A text inside a grammar is to be complete when it has to end. */
+static realm_status steer(rl_sampler *s, uint32_t *id, realm_error *err)
+{
+    realm_status st = REALM_OK;
+
+    if (!s->grammar || s->left == 0)
+        return REALM_OK;
+    if (!s->ending)
+        st = rl_ending_new(&s->ending, s->grammar, s->left, RL_ENDING_SAVED, err);
+    return st == REALM_OK ? rl_ending_steer(s->ending, s->grammar, s->left, id, err) : st;
+}
+
 realm_status rl_sampler_draw(rl_sampler *s, const float *logits, uint64_t position, uint32_t *id,
                              realm_error *err)
 {
     realm_status st = draw(s, logits, position, id, err);
 
+    if (st == REALM_OK && !s->masked) /* a mask is a wish for this draw, which goes before */
+        st = steer(s, id, err);
     if (st == REALM_OK)
         s->masked = false;
     return st;

@@ -16,6 +16,7 @@
 struct rl_grammar_env {
     const rl_vocab *vocab;  /* borrowed */
     LlgTokenizer *llg;      /* owned */
+    rl_order *order;        /* owned */
     uint32_t byte_ids[256]; /* tokens of one byte each; RL_NO_TOKEN: there is none */
 };
 
@@ -119,6 +120,10 @@ realm_status rl_grammar_env_new(rl_grammar_env **out, const rl_vocab *vocab, rea
         RL_ASSERT(env);
         env->vocab = vocab;
         find_bytes(env, vocab);
+        env->order = rl_order_new(vocab);
+        st = env->order ? REALM_OK : realm_fail(err, REALM_ENOMEM, "no memory for grammars");
+    }
+    if (st == REALM_OK) {
         env->llg = make(vocab, lens, &bytes, err);
         st = env->llg ? REALM_OK : REALM_EUNSUPPORTED;
     }
@@ -128,14 +133,18 @@ realm_status rl_grammar_env_new(rl_grammar_env **out, const rl_vocab *vocab, rea
         *out = env;
         return REALM_OK;
     }
+    if (env)
+        rl_order_free(env->order);
     rl_free(env);
     return st;
 }
 
 void rl_grammar_env_free(rl_grammar_env *env)
 {
-    if (env)
+    if (env) {
         llg_free_tokenizer(env->llg);
+        rl_order_free(env->order);
+    }
     rl_free(env);
 }
 
@@ -467,4 +476,72 @@ realm_status rl_grammar_accept(rl_grammar *g, uint32_t id, realm_error *err)
         return realm_fail(err, REALM_EINVAL, "the grammar does not allow the id");
     st = accept_one(g, id, err);
     return st == REALM_OK && g->again && is_over(g) ? rewind_text(g, err) : st;
+}
+
+/* ---- ahead of the text ----------------------------------------------------------------------- */
+
+const rl_order *rl_grammar_order(const rl_grammar *g)
+{
+    return g->env->order;
+}
+
+uint32_t rl_grammar_arms(const rl_grammar *g)
+{
+    return g->waiting ? 0 : g->other ? 2 : 1;
+}
+
+realm_status rl_grammar_arm(rl_grammar **out, const rl_grammar *g, uint32_t arm, realm_error *err)
+{
+    bool headed = arm > 0 || !g->other;
+    rl_grammar *c = clone_one(arm > 0 ? g->other : g);
+
+    if (c && (!headed || rl_heads_dup(&c->heads, &g->heads))) {
+        *out = c;
+        return REALM_OK;
+    }
+    rl_grammar_free(c);
+    *out = NULL;
+    return realm_fail(err, REALM_ENOMEM, "no memory for a grammar");
+}
+
+/* Whether the text, gone on by the ids, would begin with a head. */
+static bool would_have_head(const rl_grammar *g, const uint32_t *ids, size_t n)
+{
+    char text[RL_HEAD_MAX];
+    size_t len = 0;
+
+    for (size_t i = 0; i < n && len < sizeof text && g->heads.n > 0; i++) {
+        rl_text t = rl_token_bytes(g->env->vocab, ids[i]);
+        size_t part = t.n < sizeof text - len ? t.n : sizeof text - len;
+
+        if (part > 0)
+            memcpy(text + len, t.p, part);
+        len += part;
+    }
+    return g->heads.n > 0 && rl_heads_would(&g->heads, text, len);
+}
+
+static bool fits_one(const rl_grammar *g, const uint32_t *ids, size_t n)
+{
+    if (is_over(g))
+        return n == 1 && rl_vocab_is_eog(g->env->vocab, ids[0]);
+    return llg_matcher_validate_tokens(g->llg, ids, n) == (int32_t)n;
+}
+
+bool rl_grammar_fits(rl_grammar *g, const uint32_t *ids, size_t n)
+{
+    if (g->waiting || n == 0 || n > INT32_MAX)
+        return false;
+    if (g->other && fits_one(g, ids, n))
+        return true;
+    return !would_have_head(g, ids, n) && fits_one(g->other ? g->other : g, ids, n);
+}
+
+uint32_t rl_grammar_forced(rl_grammar *g, uint32_t *ids, uint32_t cap)
+{
+    int32_t n = 0;
+
+    if (!g->waiting && !g->other && !is_over(g))
+        n = llg_matcher_compute_ff_tokens(g->llg, ids, cap);
+    return n > 0 ? (uint32_t)n : 0;
 }

@@ -15,6 +15,7 @@
 
 #include "sample/heads.h"
 #include "sample/lead.h"
+#include "sample/order.h"
 #include "sample/sample.h"
 #include "token/token.h"
 
@@ -66,5 +67,17 @@ realm_status rl_grammar_either(rl_grammar *g, rl_grammar *other, const rl_head *
 realm_status rl_grammar_mask(rl_grammar *g, uint32_t *mask, realm_error *err) REALM_MUST_USE;
 /* Goes on by one id. -> OK | EINVAL (it was not allowed) */
 realm_status rl_grammar_accept(rl_grammar *g, uint32_t id, realm_error *err) REALM_MUST_USE;
+
+/* Ahead of the text: what its end may look like (ending.h). */
+const rl_order *rl_grammar_order(const rl_grammar *g); /* of its vocabulary */
+/* Whether the ids may come one after the other. Cheap: no mask. false while it waits */
+bool rl_grammar_fits(rl_grammar *g, const uint32_t *ids, size_t n);
+/* The ids that must come now, whatever else does: at most cap of them. -> how many */
+uint32_t rl_grammar_forced(rl_grammar *g, uint32_t *ids, uint32_t cap);
+/* Of how many grammars the text may still be: 0 while it waits, 2 of a choice, else 1; and a clone
+ * of one of them as it stands, which costs about as much as a few masks. -> OK | ENOMEM */
+uint32_t rl_grammar_arms(const rl_grammar *g);
+realm_status rl_grammar_arm(rl_grammar **out, const rl_grammar *g, uint32_t arm,
+                            realm_error *err) REALM_MUST_USE;
 
 #endif

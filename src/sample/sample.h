@@ -10,7 +10,9 @@
  * bias and penalties.
  * 3. Log-probabilities are of the raw logits. A NaN counts as -inf and is never drawn; a logit of
  *    +inf, or none that is finite, is EMODEL.
- * 4. A sampler belongs to one sequence; one thread at a time. */
+ * 4. A text inside a grammar is steered to its end where it would not come in time (ending.h): such
+ *    an id is another than the one that was drawn.
+ * 5. A sampler belongs to one sequence; one thread at a time. */
 #ifndef RL_SAMPLE_SAMPLE_H
 #define RL_SAMPLE_SAMPLE_H
 
@@ -45,6 +47,7 @@ typedef struct rl_sample_params {
 
 typedef struct rl_sampler rl_sampler;
 typedef struct rl_grammar rl_grammar; /* grammar.h */
+typedef struct rl_ending rl_ending;   /* ending.h */
 
 /* -> OK | EINVAL (a value out of range or not finite; err names it) | ENOMEM */
 realm_status rl_sampler_new(rl_sampler **out, const rl_sample_params *p, uint32_t n_vocab,
@@ -79,6 +82,12 @@ realm_status rl_sampler_mask(rl_sampler *s, const uint8_t *bits, size_t bytes,
 /* From here on only ids that the grammar allows are drawn. Takes it, if it succeeds; NULL is none.
  * -> OK | ENOMEM */
 realm_status rl_sampler_take_grammar(rl_sampler *s, rl_grammar *g, realm_error *err) REALM_MUST_USE;
+/* How its texts end, found ahead; taken. Without one it is looked for in the next draw, with less
+ * patience. */
+void rl_sampler_take_ending(rl_sampler *s, rl_ending *e);
+/* So many ids may be drawn from here on, one that ends the text among them: a text inside a grammar
+ * is complete by then, if it can be. For each draw anew; 0, as at first: it is not known. */
+void rl_sampler_set_left(rl_sampler *s, uint64_t left);
 
 /* Records ids in the penalty window, prompt ids too. They do not move the grammar. */
 void rl_sampler_accept(rl_sampler *s, const uint32_t *ids, size_t n);

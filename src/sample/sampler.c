@@ -123,9 +123,11 @@ static realm_status clone_masks(rl_sampler *c, const rl_sampler *s, realm_error 
     c->masked = s->masked;
     if (st == REALM_OK)
         st = rl_sampler_take_grammar(c, g, err);
-    if (st != REALM_OK)
+    if (st != REALM_OK) {
         rl_grammar_free(g);
-    return st;
+        return st;
+    }
+    return s->ending ? rl_ending_clone(&c->ending, s->ending, err) : REALM_OK;
 }
 
 realm_status rl_sampler_clone(rl_sampler **out, const rl_sampler *s, realm_error *err)
@@ -142,6 +144,7 @@ realm_status rl_sampler_clone(rl_sampler **out, const rl_sampler *s, realm_error
     memcpy(c->window, s->window, sizeof s->window);
     c->n_window = s->n_window;
     c->next = s->next;
+    c->left = s->left;
     st = clone_masks(c, s, err);
     if (st != REALM_OK) {
         rl_sampler_free(c);
@@ -155,6 +158,7 @@ void rl_sampler_free(rl_sampler *s)
     if (s) {
         rl_free(s->mask);
         rl_free(s->allowed);
+        rl_ending_free(s->ending);
         rl_grammar_free(s->grammar);
     }
     rl_free(s);
@@ -185,14 +189,30 @@ realm_status rl_sampler_take_grammar(rl_sampler *s, rl_grammar *g, realm_error *
 {
     if (g && !need_words(&s->allowed, s->n_vocab))
         return realm_fail(err, REALM_ENOMEM, "no memory for a grammar's mask");
+    rl_sampler_take_ending(s, NULL);
     rl_grammar_free(s->grammar);
     s->grammar = g;
     return REALM_OK;
 }
 
+void rl_sampler_take_ending(rl_sampler *s, rl_ending *e)
+{
+    rl_ending_free(s->ending);
+    s->ending = e;
+}
+
+void rl_sampler_set_left(rl_sampler *s, uint64_t left)
+{
+    s->left = left;
+    if (left == 0)
+        rl_sampler_take_ending(s, NULL);
+}
+
 realm_status rl_sampler_advance(rl_sampler *s, uint32_t id, realm_error *err)
 {
     rl_sampler_accept(s, &id, 1);
+    if (s->ending)
+        rl_ending_go(s->ending, id);
     return s->grammar ? rl_grammar_accept(s->grammar, id, err) : REALM_OK;
 }
 

@@ -3,6 +3,7 @@
 #define RL_SAMPLE_SAMPLER_H
 
 #include "sample/dense.h"
+#include "sample/ending.h"
 #include "sample/grammar.h"
 #include "sample/sample.h"
 
@@ -18,6 +19,8 @@ struct rl_sampler {
     bool masked;                        /* the next draw is under it */
     rl_grammar *grammar;                /* owned; NULL: none */
     uint32_t *allowed;                  /* owned; [ceil(n_vocab / 32)] scratch of the grammar */
+    uint64_t left;                      /* draws, the next one among them; 0: not known */
+    rl_ending *ending;                  /* owned; NULL: none, or not yet */
 }; /* bias, changed and tile_sums lie behind the struct in the same memory */
 
 /* -> OK | EINVAL with the name of the parameter that is out of range */
