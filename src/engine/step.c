@@ -83,6 +83,16 @@ static realm_status forward(rl_engine *e, rl_lm *lm, realm_error *err)
 
 /* ---- draws ----------------------------------------------------------------------------------- */
 
+/* How many ids can still be drawn, one that ends the text among them. 0: it does not end so. */
+static uint32_t draws_left(const rl_seq *s, const rl_job *job)
+{
+    uint32_t left = job->max_tokens - job->n_generated, room = s->lm->n_ctx - s->len;
+
+    if (job->ignore_eog)
+        return 0;
+    return left < room ? left : room;
+}
+
 /* Any compute thread; the sampler and the job's err are this item's alone. */
 static void draw_item(void *ctx, uint32_t item, uint32_t worker)
 {
@@ -92,6 +102,7 @@ static void draw_item(void *ctx, uint32_t item, uint32_t worker)
 
     (void)worker;
     run->logprob = 0;
+    rl_sampler_set_left(job->sampler, draws_left(s, job));
     run->drawn = rl_sampler_draw(job->sampler, run->logits, s->len, &run->id, &job->err);
     if (run->drawn == REALM_OK && (job->want_logprob || job->n_top))
         (void)rl_logprobs(run->logits, rl_sampler_n_vocab(job->sampler), run->id, &run->logprob,

@@ -5,6 +5,7 @@
 #include "guest/runtime.h"
 
 #include "base/alloc.h"
+#include "sample/ending.h"
 
 #include <string.h>
 
@@ -18,6 +19,8 @@ void rl_gen_deinit(rl_gen *g)
     g->echo_text = NULL;
     rl_free(g->bias);
     g->bias = NULL;
+    rl_ending_free(g->ending);
+    g->ending = NULL;
     rl_grammar_free(g->grammar);
     g->grammar = NULL;
     rl_tools_free(g->tools);
@@ -173,6 +176,8 @@ static realm_status start_own(rl_gstream *s, rl_lm *lm, rl_gen *g, realm_error *
              : realm_fail(err, REALM_ENOMEM, "no memory for a sequence");
     if (st == REALM_OK) {
         g->grammar = NULL;
+        rl_sampler_take_ending(sampler, g->ending);
+        g->ending = NULL;
         st = start(s, seq, sampler, g, err);
     }
     if (st != REALM_OK) {

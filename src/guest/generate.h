@@ -20,6 +20,7 @@ typedef struct rl_gen {
     rl_sample_params params;
     rl_logit_bias *bias; /* owned; params.bias points to it */
     rl_grammar *grammar; /* owned; NULL: none */
+    rl_ending *ending;   /* owned; how the grammar's texts end, or NULL */
     rl_tools *tools;     /* owned; NULL: the model is to call nothing. Taken by rl_gstream_start */
     uint32_t max_tokens; /* >= 1; with echo also 0 */
     uint32_t *ids;       /* the prompt; taken by rl_gstream_start */

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/dump.h"
+#include "sample/ending.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -454,6 +455,14 @@ static realm_status check_n(const json_t *root, realm_error *err)
     return REALM_OK;
 }
 
+/* Here and not in a step of the engine, since it may take a while. */
+static realm_status find_ending(rl_gen *g, realm_error *err)
+{
+    if (!g->grammar || g->ignore_eog)
+        return REALM_OK;
+    return rl_ending_new(&g->ending, g->grammar, g->max_tokens, RL_ENDING_AHEAD, err);
+}
+
 realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n, realm_error *err)
 {
     json_t *root = load_object(json, n, "the Request", err);
@@ -483,7 +492,7 @@ realm_status rl_request_read(rl_gen *gen, rl_lm *lm, const char *json, size_t n,
     json_decref(root);
     if (st == REALM_OK && gen->n_ids == 0)
         return realm_fail(err, REALM_EINVAL, "the prompt is empty");
-    return st;
+    return st == REALM_OK ? find_ending(gen, err) : st;
 }
 
 realm_status rl_gen_read(rl_gen *gen, const char *json, size_t n, realm_error *err)
