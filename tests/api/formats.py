@@ -14,6 +14,11 @@ SCHEMA = {"type": "object", "properties": {
     "required": ["name", "age", "tags"], "additionalProperties": False}
 
 
+OPEN = {"type": "object", "properties": {
+    "name": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}},
+    "more": {"type": "object"}}, "required": ["name", "tags"], "additionalProperties": False}
+
+
 class Person(pydantic.BaseModel):
     name: Literal["ann", "bob"]
     age: int = pydantic.Field(ge=0, le=150)
@@ -30,15 +35,26 @@ class Formats:
         self.assertEqual(self.said(response_format={"type": "text"}), self.said())
 
     def test_format_json_object(self):
-        whole = 0
         for seed in SEEDS:
             choice = self.chat(response_format={"type": "json_object"}, temperature=1, seed=seed,
-                               max_tokens=200).choices[0]
-            self.assertTrue(choice.message.content.lstrip().startswith("{"))
-            if choice.finish_reason == "stop":
-                self.assertIsInstance(json.loads(choice.message.content), dict)
-                whole += 1
-        self.assertGreater(whole, 0)
+                               max_tokens=20 + 15 * seed).choices[0]
+            self.assertEqual(choice.finish_reason, "stop")
+            self.assertIsInstance(json.loads(choice.message.content), dict)
+
+    def test_format_ends_in_time(self):
+        """What is open is closed before max_tokens, which is used: no answer is cut."""
+        for most in (30, 45, 90):
+            used = 0
+            for seed in SEEDS:
+                whole = self.chat(response_format=format_of(OPEN), temperature=1, seed=seed, max_tokens=most, n=2)
+                for choice in whole.choices:
+                    self.assertEqual(choice.finish_reason, "stop")
+                    jsonschema.validate(json.loads(choice.message.content), OPEN)
+                self.assertLess(whole.usage.completion_tokens, 2 * most)
+                used = max(used, whole.usage.completion_tokens)
+            self.assertGreater(used, most)
+        cut = self.chat(response_format=format_of(OPEN), temperature=1, seed=1, max_tokens=4).choices[0]
+        self.assertEqual(cut.finish_reason, "length")
 
     def test_format_json_schema(self):
         said = set()
@@ -82,10 +98,8 @@ class Formats:
         lark = 'start: item ("," item)*\nitem: "cat" | "dog"\n'
         for seed in SEEDS:
             choice = self.chat(extra_body={"lark": lark}, temperature=1, seed=seed, max_tokens=40).choices[0]
-            if choice.finish_reason == "stop":
-                self.assertTrue(re.fullmatch("(cat|dog)(,(cat|dog))*", choice.message.content), choice)
-            else:
-                self.assertTrue(re.match("(cat|dog)(,(cat|dog))*", choice.message.content), choice)
+            self.assertEqual(choice.finish_reason, "stop")
+            self.assertTrue(re.fullmatch("(cat|dog)(,(cat|dog))*", choice.message.content), choice)
 
     def test_format_of_texts(self):
         for seed in SEEDS:
