@@ -29,8 +29,8 @@ ROWS = "\n".join(f"{n}, {t}, {y}" for n, t, y in (
 TEXTS = {  # name: members of the request; text: what is said
     "rename": {"text": f"Repeat this code with the variable `total` renamed to `amount`. Write the code only.\n\n{CODE}", "temperature": 0},
     "json": {"text": f"Write these rows as a JSON array of objects with name, profession and born.\n\n{ROWS}", "temperature": 0},
-    "story": {"text": "Tell a long story about a lighthouse keeper who finds a map.", "temperature": 0.9, "top_p": 0.95},
-    "noise": {"text": "lamp river seven", "temperature": 2.5, "ignore_eos": True},
+    "story": {"text": "Tell a long story about a lighthouse keeper who finds a map.", "temperature": 1.2},
+    "noise": {"text": "lamp river seven", "temperature": 2, "ignore_eos": True},
 }
 
 
@@ -68,7 +68,10 @@ def once(side, args, name, seed):
     got, before = [None] * args.clients, sides.metrics(side)
 
     def one(i):
-        got[i] = ask(side, args, name, seed + 1000 * i)
+        try:
+            got[i] = ask(side, args, name, seed + 1000 * i)
+        except (SystemExit, OSError) as why:
+            print(f"{name}: {why}", file=sys.stderr)
     threads = [threading.Thread(target=one, args=(i,)) for i in range(args.clients)]
     for t in threads:
         t.start()
