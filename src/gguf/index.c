@@ -20,7 +20,7 @@ void rl_gguf_draw_key(uint64_t key[2])
     if (getrandom(key, n, 0) == (ssize_t)n)
         return;
     key[0] = rl_clock_ns(); /* a kernel without getrandom: better than nothing */
-    key[1] = (uint64_t)(uintptr_t)&key;
+    key[1] = (uint64_t)(uintptr_t)&secret_once;
 }
 
 static void draw_secret(void)

@@ -9,6 +9,7 @@
 #include "model/tensors.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -175,6 +176,7 @@ static realm_status arrange(packer *pk, uint64_t *data_bytes)
 {
     uint64_t at = 0, end = 0;
 
+    RL_ASSERT(pk->table && pk->order);
     for (uint32_t i = 0; i < pk->slots.n; i++)
         pk->order[i] = &pk->slots.items[i];
     qsort(pk->order, pk->slots.n, sizeof(rl_slot *), by_offset);

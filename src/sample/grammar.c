@@ -39,7 +39,7 @@ static size_t tokenize(const void *ctx, const uint8_t *bytes, size_t n, uint32_t
     uint32_t *ids = NULL;
     size_t n_ids = 0;
 
-    if (rl_encode(ctx, (const char *)bytes, n, 0, &ids, &n_ids, NULL) != REALM_OK)
+    if (rl_encode(ctx, (const char *)bytes, n, RL_ENCODE_MIDDLE, &ids, &n_ids, NULL) != REALM_OK)
         return 0;
     if (out && ids)
         memcpy(out, ids, (n_ids < cap ? n_ids : cap) * sizeof *ids);

@@ -76,7 +76,7 @@ realm_status rl_encoder_run(rl_encoder *e, const char *text, size_t n, uint32_t 
                                .marks = e->marks,
                                .n_marks = e->n_marks };
     const rl_vocab *v = e->v;
-    bool after_special = true; /* so is the beginning of the text */
+    bool after_special = !(flags & RL_ENCODE_MIDDLE); /* or at the beginning of a text */
     size_t at = 0;
     rl_special_hit hit;
     realm_status st = REALM_OK;

@@ -26,6 +26,7 @@ typedef struct rl_vocab_info {
 enum {
     RL_ENCODE_ADD_SPECIAL = 1,   /* BOS (and EOS) as the model says */
     RL_ENCODE_PARSE_SPECIAL = 2, /* the text of control tokens becomes these tokens */
+    RL_ENCODE_MIDDLE = 4,        /* the text goes on from another: no space is put before it */
 };
 enum {
     RL_DECODE_SKIP_SPECIAL = 1, /* control tokens give no bytes */

@@ -185,7 +185,7 @@ static uint64_t compare(const way *w, uint32_t max_tokens)
     play(&off, w, max_tokens, &a);
     play(&on, w, max_tokens, &b);
     same(w, max_tokens, &a, &b);
-    if (a.n == 0 && !w->stop_id)
+    if (a.n == 0 && !w->stop_id && !w->ends) /* a text that may be empty ends in time */
         fail_msg("%s, %u at most: nothing is drawn, status %d", w->name, max_tokens, (int)a.status);
     return stats(&on).accepted_tokens - before;
 }
@@ -215,6 +215,7 @@ static const way ways[] = {
       .regex = "([ab][cd][abcd]){16}", /* it ends there */
       .ends = true },
     { .name = "greedy grammar", .p = { FEW }, .regex = "([abc]{2}[cd])*", .ends = true },
+    { .name = "a grammar that forces", .p = { FEW }, .regex = "(abcd|acbd){12}", .ends = true },
 };
 
 static void every_way_draws_the_same(void **state)

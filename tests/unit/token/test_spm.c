@@ -161,6 +161,8 @@ static void a_space_is_put_before_text(void **state)
     assert_ids(spaced.v, "[user]a", 0, USER, SPACE_A);
     assert_ids(spaced.v, "a[user] a", 0, SPACE_A, USER, SPACE2, A);
     assert_ids(spaced.v, "<s>a", RL_ENCODE_PARSE_SPECIAL, BOS, SPACE_A);
+    assert_ids(spaced.v, "a", RL_ENCODE_MIDDLE, A); /* but not before one that goes on */
+    assert_ids(spaced.v, "[user]a", RL_ENCODE_MIDDLE, USER, SPACE_A);
     assert_int_equal(rl_vocab_get_info(spaced.v)->add_space_prefix, true);
 }
 
