@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define LANES 8u
-#define GROUP 64u /* logits looked at together before any is looked at alone */
+#define GROUP RL_EXP_GROUP /* logits looked at together before any is looked at alone */
 
 /* Index of the first change at or after `id`. */
 static uint32_t first_change(const rl_dense *d, uint32_t id)
@@ -115,7 +115,8 @@ static uint32_t walk_tile(const rl_dense *d, float max, float temperature, uint3
                           double left)
 {
     float copy[RL_DENSE_TILE];
-    double e[RL_DENSE_TILE], sum = 0;
+    float e[RL_DENSE_TILE];
+    double sum = 0;
     uint32_t n, last = 0;
     const float *x = tile_of(d, tile, copy, &n);
 
@@ -124,7 +125,7 @@ static uint32_t walk_tile(const rl_dense *d, float max, float temperature, uint3
         if (!(e[i] > 0))
             continue;
         last = i;
-        sum += e[i];
+        sum += (double)e[i];
         if (sum > left)
             break;
     }
@@ -147,6 +148,34 @@ uint32_t rl_dense_walk(const rl_dense *d, float max, float temperature, const do
             break;
     }
     return walk_tile(d, max, temperature, tile, target - before);
+}
+
+float rl_dense_logit(const rl_dense *d, uint32_t id)
+{
+    uint32_t i = first_change(d, id);
+
+    if (d->mask && !(d->mask[id / 32] >> id % 32 & 1))
+        return -INFINITY;
+    return i < d->n_changed && d->changed[i].id == id ? d->changed[i].logit : d->logits[id];
+}
+
+double rl_dense_better(const rl_dense *d, float max, uint32_t id, double limit)
+{
+    float copy[RL_DENSE_TILE], logit = rl_dense_logit(d, id);
+    double sum = 0;
+
+    for (uint32_t t = 0; t < rl_dense_tiles(d->n) && sum < limit; t++) {
+        uint32_t n, begin = t * RL_DENSE_TILE;
+        const float *x = tile_of(d, t, copy, &n);
+
+        for (uint32_t g = 0; g < n; g += GROUP) {
+            uint32_t before = id > begin + g ? id - begin - g : 0;
+
+            if (max_of(x + g, GROUP) >= logit)
+                sum += rl_exp_better(x + g, GROUP, max, logit, before);
+        }
+    }
+    return sum;
 }
 
 realm_status rl_dense_gather(const rl_dense *d, float least, rl_cands *c)

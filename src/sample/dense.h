@@ -3,8 +3,8 @@
  * 1. The logits are the model's and never written: ids whose logit was changed (bias, penalties)
  * are given as a short sorted list and patched into a copy of their tile only. A masked id counts
  * as -inf, whatever was changed.
- * 2. A pass gives the same bits on every CPU: 8 fixed lanes, own exp, no contraction. The AVX2 copy
- *    of a loop does the same operations, only more of them at once.
+ * 2. A pass gives the same bits on every CPU: fixed lanes, own exp, fused where the text says so.
+ *    The AVX2 copy of a loop does the same operations, only more of them at once.
  * 3. NaN is treated as -inf everywhere. Any thread. */
 #ifndef RL_SAMPLE_DENSE_H
 #define RL_SAMPLE_DENSE_H
@@ -41,6 +41,13 @@ double rl_dense_exp_sum(const rl_dense *d, float max, float temperature, double 
  * `target`; sums as filled by rl_dense_exp_sum. */
 uint32_t rl_dense_walk(const rl_dense *d, float max, float temperature, const double *sums,
                        double target);
+
+/* The logit that id counts with: -inf when the mask forbids it. */
+float rl_dense_logit(const rl_dense *d, uint32_t id);
+
+/* Sum of exp(logit - max) of the ids that are better than `id`: a larger logit, or an equal one and
+ * a lower id. May stop when it has reached `limit`. */
+double rl_dense_better(const rl_dense *d, float max, uint32_t id, double limit);
 
 /* Adds every id whose logit is >= least (and > -inf) to c, in rising id. -> OK | ENOMEM */
 realm_status rl_dense_gather(const rl_dense *d, float least, rl_cands *c);

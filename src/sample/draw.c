@@ -1,10 +1,12 @@
 /* One draw: which candidates are left after the filters, and the id the random number falls on. */
 #include "sample/sampler.h"
 
+#include "sample/exp.h"
 #include "sample/philox.h"
 
 #include <math.h>
 
+#define TRIES  16u   /* draws from all ids before the nucleus itself is looked for */
 #define HEAP_K 1024u /* up to here the k best come from a heap, above from counting */
 
 static bool on(float p)
@@ -79,6 +81,40 @@ static realm_status draw_filtered(const rl_sampler *s, const rl_dense *d, float 
     return st;
 }
 
+/* Top-p alone, at a temperature up to 1, by rejection: an id drawn at temperature 1 stands for the
+ * temperature with chance e^((logit - max) (1 / temperature - 1)), and is in the nucleus when those
+ * better than it have less than top_p of the mass. What is taken has the filters' distribution, and
+ * nothing is sorted or listed. -> false: none of the tries was taken */
+static bool draw_nucleus(const rl_sampler *s, const rl_dense *d, float max, uint64_t position,
+                         uint32_t *id)
+{
+    const rl_sample_params *p = &s->p;
+    double total = rl_dense_exp_sum(d, max, 1, s->tile_sums), limit = (double)p->top_p * total;
+    double power = 1.0 / (double)p->temperature - 1;
+
+    for (uint32_t k = 0; k < TRIES; k++) {
+        double u = rl_philox_uniform(p->seed, p->choice, position, 2 * k), mass, chance, x;
+
+        *id = rl_dense_walk(d, max, 1, s->tile_sums, u * total);
+        x = (double)rl_dense_logit(d, *id) - (double)max;
+        rl_exp_neg(&(double){ x * power }, 1, &chance);
+        if (rl_philox_uniform(p->seed, p->choice, position, 2 * k + 1) >= chance)
+            continue;
+        rl_exp_neg(&x, 1, &mass);
+        if (mass > total - limit || rl_dense_better(d, max, *id, limit) < limit)
+            return true; /* the heavy ones are in it for certain */
+    }
+    return false;
+}
+
+static bool is_nucleus(const rl_sampler *s)
+{
+    const rl_sample_params *p = &s->p;
+
+    return on(p->top_p) && p->temperature <= 1 && !(p->top_k && p->top_k < s->n_vocab) &&
+           !on(p->typical_p) && !(p->min_p > 0);
+}
+
 static uint32_t draw_all(const rl_sampler *s, const rl_dense *d, float max, double u)
 {
     double sum = rl_dense_exp_sum(d, max, s->p.temperature, s->tile_sums);
@@ -124,7 +160,9 @@ static realm_status draw(rl_sampler *s, const float *logits, uint64_t position, 
                           (unsigned long long)position);
     if (p->temperature == 0)
         return REALM_OK;
-    u = rl_philox_uniform(p->seed, p->choice, position);
+    if (is_nucleus(s) && draw_nucleus(s, &d, max, position, id))
+        return REALM_OK;
+    u = rl_philox_uniform(p->seed, p->choice, position, is_nucleus(s) ? 2 * TRIES : 0);
     if (!(p->top_k && p->top_k < s->n_vocab) && !on(p->typical_p) && !on(p->top_p) &&
         !(p->min_p > 0)) {
         *id = draw_all(s, &d, max, u);

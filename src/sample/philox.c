@@ -27,12 +27,13 @@ void rl_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]
     out[3] = c3;
 }
 
-double rl_philox_uniform(uint64_t seed, uint32_t choice, uint64_t position)
+/* Two of them come from one block. */
+double rl_philox_uniform(uint64_t seed, uint32_t choice, uint64_t position, uint32_t nth)
 {
-    uint32_t counter[4] = { (uint32_t)position, (uint32_t)(position >> 32), choice, 0 };
+    uint32_t counter[4] = { (uint32_t)position, (uint32_t)(position >> 32), choice, nth / 2 };
     uint32_t key[2] = { (uint32_t)seed, (uint32_t)(seed >> 32) };
-    uint32_t out[4];
+    uint32_t out[4], at = nth % 2 * 2;
 
     rl_philox(counter, key, out);
-    return (double)(((uint64_t)out[0] << 32 | out[1]) >> 11) * 0x1p-53;
+    return (double)(((uint64_t)out[at] << 32 | out[at + 1]) >> 11) * 0x1p-53;
 }

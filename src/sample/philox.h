@@ -7,7 +7,7 @@
 
 void rl_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* Uniform in [0, 1), 53 bits, of (seed, choice, position). */
-double rl_philox_uniform(uint64_t seed, uint32_t choice, uint64_t position);
+/* Uniform in [0, 1), 53 bits: the nth one of (seed, choice, position). */
+double rl_philox_uniform(uint64_t seed, uint32_t choice, uint64_t position, uint32_t nth);
 
 #endif

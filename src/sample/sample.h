@@ -1,13 +1,14 @@
 /* Sampling: logits -> id.
  *
  * 1. A draw is a function of (logits, parameters, accepted history, seed, choice, position) alone:
- *    the random number is Philox4x32-10 (Salmon et al., 2011) with key = seed and counter =
- * (choice, absolute position), so preemption, speculation and restore do not move it.
+ *    the random numbers are Philox4x32-10 (Salmon et al., 2011) with key = seed and counter =
+ * (choice, absolute position, which), so preemption, speculation and restore do not move it.
  * 2. Order: grammar and mask, logit bias, penalties (last 64 accepted ids, prompt included), top-k,
  * typical, top-p, min-p, temperature, draw. Each filter works on the softmax over what the one
  * before it left and leaves at least one. Ties go to the lower id. The draw walks the candidates in
  * rising id; sums are double, in fixed tiles in rising id. temperature 0 is greedy: the best after
- * bias and penalties.
+ * bias and penalties. Top-p alone is drawn by rejection up to temperature 1 (draw.c): the same
+ * distribution from several numbers of the row.
  * 3. Log-probabilities are of the raw logits. A NaN counts as -inf and is never drawn; a logit of
  *    +inf, or none that is finite, is EMODEL.
  * 4. A text inside a grammar is steered to its end where it would not come in time (ending.h): such

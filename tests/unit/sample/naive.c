@@ -1,6 +1,7 @@
 #include "naive.h"
 
 #include "base/alloc.h"
+#include "sample/philox.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -100,12 +101,61 @@ static uint32_t filtered(const rl_sample_params *p, item *v, uint32_t n)
     return n;
 }
 
+/* The index at which the running sum of p passes u. */
+static uint32_t walk(const item *v, uint32_t n, double u)
+{
+    double sum = 0;
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < n && sum <= u; i++) {
+        at = i;
+        sum += v[i].p;
+    }
+    return at;
+}
+
+/* The rejection of sample.h in plain words: v [n] by rising id. -> false: all tries failed */
+static bool reject(const rl_sample_params *p, const item *v, uint32_t n, uint64_t position,
+                   uint32_t *id)
+{
+    item *all = rl_alloc_array(n, sizeof *all), *best = rl_alloc_array(n, sizeof *best);
+    uint32_t n_best;
+    bool taken = false;
+
+    memcpy(all, v, n * sizeof *all);
+    softmax(all, n, 1);
+    for (uint32_t i = 0; i < n; i++)
+        all[i].key = all[i].l;
+    memcpy(best, all, n * sizeof *best);
+    qsort(best, n, sizeof *best, by_key);
+    n_best = until_mass(best, n, (double)p->top_p);
+    for (uint32_t k = 0; k < 16 && !taken; k++) {
+        const item *x = &all[walk(all, n, rl_philox_uniform(p->seed, p->choice, position, 2 * k))];
+        double chance = pow(x->p / best[0].p, 1 / (double)p->temperature - 1);
+
+        if (rl_philox_uniform(p->seed, p->choice, position, 2 * k + 1) >= chance)
+            continue;
+        for (uint32_t i = 0; i < n_best; i++)
+            taken = taken || best[i].id == x->id;
+        *id = x->id;
+    }
+    rl_free(all);
+    rl_free(best);
+    return taken;
+}
+
+static bool rejects(const rl_sample_params *p, uint32_t n_vocab)
+{
+    return p->top_p > 0 && p->top_p < 1 && p->temperature > 0 && p->temperature <= 1 &&
+           !(p->top_k && p->top_k < n_vocab) && !(p->typical_p > 0 && p->typical_p < 1) &&
+           !(p->min_p > 0);
+}
+
 uint32_t naive_draw(const rl_sample_params *p, const float *logits, uint32_t n_vocab,
-                    const uint32_t *accepted, size_t n_accepted, double u)
+                    const uint32_t *accepted, size_t n_accepted, uint64_t position)
 {
     item *v = rl_alloc_array(n_vocab, sizeof *v);
-    uint32_t n = 0, id = 0;
-    double sum = 0;
+    uint32_t n = 0, id = 0, nth = rejects(p, n_vocab) ? 32 : 0;
 
     for (uint32_t i = 0; i < n_vocab; i++)
         if (isfinite(logits[i]))
@@ -116,14 +166,11 @@ uint32_t naive_draw(const rl_sample_params *p, const float *logits, uint32_t n_v
             v[i].key = v[i].l;
         qsort(v, n, sizeof *v, by_key);
         id = v[0].id;
-    } else {
+    } else if (!nth || !reject(p, v, n, position, &id)) {
         n = filtered(p, v, n);
         qsort(v, n, sizeof *v, by_id);
         softmax(v, n, (double)p->temperature);
-        for (uint32_t i = 0; i < n && sum <= u; i++) {
-            id = v[i].id;
-            sum += v[i].p;
-        }
+        id = v[walk(v, n, rl_philox_uniform(p->seed, p->choice, position, nth))].id;
     }
     rl_free(v);
     return id;

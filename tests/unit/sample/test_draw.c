@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "sample/philox.h"
 
 #include <math.h>
 #include <string.h>
@@ -74,8 +73,7 @@ static void check_against_naive(uint32_t n, float spread, float gap, uint64_t *r
         rl_sampler_accept(s, history + 37, 63);
         for (uint64_t position = 100; position < 103; position++)
             assert_int_equal(draw(s, logits, position),
-                             naive_draw(&p, logits, n, history, 100,
-                                        rl_philox_uniform(p.seed, p.choice, position)));
+                             naive_draw(&p, logits, n, history, 100, position));
         rl_sampler_free(s);
     }
     rl_free(logits);
@@ -164,6 +162,53 @@ static void draws_follow_the_distribution(void **state)
                 chi += (count[i] - want) * (count[i] - want) / want;
         }
         assert_true(chi < 24.3);
+        rl_sampler_free(s);
+    }
+}
+
+/* Of the logits below: how much mass at temperature 1 those better than i have. */
+static double better(const float *logits, uint32_t n, uint32_t i)
+{
+    double sum = 0, all = 0;
+
+    for (uint32_t j = 0; j < n; j++) {
+        all += exp((double)logits[j]);
+        sum += logits[j] > logits[i] ? exp((double)logits[j]) : 0;
+    }
+    return sum / all;
+}
+
+/* The same over nuclei, which are drawn from by rejection: exact whatever is rejected. Nothing of
+ * the distribution is left when the temperature is tiny, so that all tries fail at times. */
+static void nuclei_follow_the_distribution(void **state)
+{
+    static const float logits[8] = { 0, 1, -1, 0.5f, 2, -2, 1.5f, 0.1f };
+    static const float temperature[] = { 0.1f, 0.5f, 1 }, top_p[] = { 0.3f, 0.6f, 0.9f };
+
+    (void)state;
+    for (uint32_t c = 0; c < 9; c++) {
+        rl_sample_params p = { .temperature = temperature[c % 3], .top_p = top_p[c / 3] };
+        double count[8] = { 0 }, want[8] = { 0 }, sum = 0, chi = 0;
+        rl_sampler *s;
+
+        p.has_seed = true;
+        p.seed = 11 + c;
+        s = sampler(&p, 8);
+        for (uint64_t i = 0; i < 100000; i++)
+            count[draw(s, logits, i)]++;
+        for (uint32_t i = 0; i < 8; i++)
+            if (better(logits, 8, i) < (double)p.top_p)
+                sum += want[i] = exp((double)logits[i] / (double)p.temperature);
+        for (uint32_t i = 0; i < 8; i++) {
+            double n = 100000 * want[i] / sum;
+
+            if (n < 5) /* too few for a square of them to say anything */
+                assert_true(count[i] <= (want[i] > 0 ? 20 : 0));
+            else
+                chi += (count[i] - n) * (count[i] - n) / n;
+        }
+        if (chi > 24.3)
+            fail_msg("temperature %g, top-p %g: %g", (double)p.temperature, (double)p.top_p, chi);
         rl_sampler_free(s);
     }
 }
@@ -310,6 +355,7 @@ int main(void)
         cmocka_unit_test(same_as_naive_with_ties),
         cmocka_unit_test(ties_go_to_the_lower_id),
         cmocka_unit_test(draws_follow_the_distribution),
+        cmocka_unit_test(nuclei_follow_the_distribution),
         cmocka_unit_test(unusable_logits_are_an_error),
         cmocka_unit_test(bias_cannot_reach_infinity),
         cmocka_unit_test(tiny_and_huge_temperatures),

@@ -31,17 +31,22 @@ static void uniform_is_in_range_and_keyed(void **state)
 
     (void)state;
     for (uint64_t i = 0; i < 1000000; i++) {
-        double u = rl_philox_uniform(7, 0, i);
+        double u = rl_philox_uniform(7, 0, i, 0);
 
         assert_true(u >= 0 && u < 1);
         mean += u / 1000000;
     }
     assert_true(mean > 0.499 && mean < 0.501);
-    assert_true(rl_philox_uniform(7, 0, 3) == rl_philox_uniform(7, 0, 3));
-    assert_true(rl_philox_uniform(7, 0, 3) != rl_philox_uniform(8, 0, 3));
-    assert_true(rl_philox_uniform(7, 0, 3) != rl_philox_uniform(7, 1, 3));
-    assert_true(rl_philox_uniform(7, 0, 3) != rl_philox_uniform(7, 0, 3 + ((uint64_t)1 << 32)));
-    assert_true(rl_philox_uniform(7, 0, 3) != rl_philox_uniform(7 + ((uint64_t)1 << 32), 0, 3));
+    assert_true(rl_philox_uniform(7, 0, 3, 0) == rl_philox_uniform(7, 0, 3, 0));
+    assert_true(rl_philox_uniform(7, 0, 3, 0) != rl_philox_uniform(8, 0, 3, 0));
+    assert_true(rl_philox_uniform(7, 0, 3, 0) != rl_philox_uniform(7, 1, 3, 0));
+    assert_true(rl_philox_uniform(7, 0, 3, 0) !=
+                rl_philox_uniform(7, 0, 3 + ((uint64_t)1 << 32), 0));
+    assert_true(rl_philox_uniform(7, 0, 3, 0) !=
+                rl_philox_uniform(7 + ((uint64_t)1 << 32), 0, 3, 0));
+    for (uint32_t nth = 1; nth < 5; nth++)
+        assert_true(rl_philox_uniform(7, 0, 3, 0) != rl_philox_uniform(7, 0, 3, nth));
+    assert_true(rl_philox_uniform(7, 0, 3, 2) != rl_philox_uniform(7, 0, 3, 3));
 }
 
 int main(void)
